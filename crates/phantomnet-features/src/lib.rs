@@ -1,0 +1,1 @@
+//! Events in, feature matrix out: readers, SQL expressions and functions.

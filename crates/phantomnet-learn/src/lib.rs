@@ -1,0 +1,1 @@
+//! How a classifier is learned and judged: folds, learners, metrics, cross-validation.

@@ -1,0 +1,1 @@
+//! Apply a saved model to raw events.

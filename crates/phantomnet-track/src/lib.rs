@@ -1,0 +1,1 @@
+//! Experiments, runs, params, metrics, artifacts and models in an MLflow tracking store.
