@@ -1,0 +1,120 @@
+use std::fs;
+use std::path::Path;
+
+use phantomnet_model::{
+    Bundle, Classes, Column, Dictionary, Feature, FeatureKind, FeatureSpec, Forest, Golden, LabelSpec, Limits, Model,
+    ModelError, ModelSpec, Node, PROBABILITY_UNITS, Pipeline, Test, Tree, leaf_probabilities,
+};
+
+fn bundle() -> Bundle {
+    let mut leaves = Vec::new();
+    leaf_probabilities(&[9.0, 1.0], PROBABILITY_UNITS, &mut leaves);
+    leaf_probabilities(&[1.0, 2.0], PROBABILITY_UNITS, &mut leaves);
+    let split = Node::Split { feature: 0, test: Test::AtMost(3.5), missing_left: true, left: 1, right: 2 };
+    let model = Forest::new(2, 2, vec![Tree::new(vec![split, Node::Leaf(0), Node::Leaf(1)], leaves)]).unwrap();
+    let golden = [[1.0, 1.0], [f32::NAN, 0.0], [f32::INFINITY, f32::NAN], [0.1, 2.0]].map(|features| {
+        let mut probabilities = vec![0.0; 2];
+        model.predict_row(&features, &mut probabilities);
+        let event = serde_json::json!({"data": "' OR 1=1 -- <script>\u{7}", "port": 22, "proto": null});
+        Golden { event: event.as_object().unwrap().clone(), features: features.to_vec(), probabilities }
+    });
+    let dictionary = Dictionary::from_values(vec!["tcp".into(), "udp \"x\"\n".into()]).unwrap();
+    let spec =
+        |name: &str, expr: &str, kind| FeatureSpec { expr: expr.into(), feature: Feature { name: name.into(), kind } };
+    Bundle {
+        pipeline: Pipeline {
+            format: phantomnet_model::FORMAT,
+            phantomnet_version: "0.1.0".into(),
+            decision_threshold: 0.5,
+            model: ModelSpec { kind: "random_forest".into(), params: [("seed".into(), "1".into())].into() },
+            label: LabelSpec { name: "is_attack".into(), expr: "event = 'x'".into(), classes: Classes::boolean() },
+            columns: vec![Column { name: "data".into(), column_type: "text".into() }],
+            features: vec![
+                spec("n", "payload_length(data)", FeatureKind::Number),
+                spec("proto", "proto", FeatureKind::Category { dictionary }),
+            ],
+        },
+        model: Box::new(model),
+        golden: golden.into(),
+        data_fingerprint: "ab".repeat(32),
+        seed: 42,
+        config: serde_json::json!({"model": {"kind": "random_forest"}}),
+    }
+}
+
+fn load(dir: &Path) -> Result<Bundle, ModelError> {
+    Bundle::load(dir, Limits::default())
+}
+
+#[test]
+fn a_saved_model_is_loaded_and_gives_the_same_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let (first, second) = (root.path().join("a"), root.path().join("b"));
+    bundle().save(&first).unwrap();
+    let loaded = load(&first).unwrap();
+    assert_eq!(loaded.pipeline, bundle().pipeline);
+    assert_eq!(loaded.golden.len(), 4);
+    assert!(loaded.golden[1].features[0].is_nan() && loaded.golden[2].features[0] == f32::INFINITY);
+    loaded.save(&second).unwrap();
+    for entry in fs::read_dir(&first).unwrap() {
+        let name = entry.unwrap().file_name();
+        let same = fs::read(first.join(&name)).unwrap() == fs::read(second.join(&name)).unwrap();
+        assert!(same, "{name:?} differs after a round trip");
+    }
+}
+
+#[test]
+fn saving_replaces_a_model_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("model");
+    bundle().save(&dir).unwrap();
+    bundle().save(&dir).unwrap();
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing is left beside the model");
+    let precious = root.path().join("precious");
+    fs::create_dir(&precious).unwrap();
+    fs::write(precious.join("thesis.tex"), "…").unwrap();
+    assert!(bundle().save(&precious).is_err());
+    assert!(precious.join("thesis.tex").exists());
+}
+
+#[test]
+fn every_file_is_checked() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("model");
+    for name in ["model.onnx", "pipeline.toml", "golden.jsonl", "manifest.json"] {
+        bundle().save(&dir).unwrap();
+        let path = dir.join(name);
+        let original = fs::read(&path).unwrap();
+        let mut altered = original.clone();
+        let at = altered.len() / 2;
+        altered[at] ^= 4;
+        for bytes in [&original[..original.len() / 2], &[], &altered] {
+            fs::write(&path, bytes).unwrap();
+            let error = load(&dir).expect_err(name).to_string();
+            assert!(!error.contains('\n'), "{error}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(load(&dir), Err(ModelError::Io { .. })), "{name}");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
+
+#[test]
+fn oversized_files_are_refused_before_they_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("model");
+    bundle().save(&dir).unwrap();
+    // Sparse: takes no disk, but would take memory.
+    fs::OpenOptions::new().write(true).open(dir.join("manifest.json")).unwrap().set_len(1 << 40).unwrap();
+    let error = load(&dir).unwrap_err().to_string();
+    assert!(error.contains("more than the limit"), "{error}");
+}
+
+#[test]
+fn a_newer_format_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("model");
+    bundle().save(&dir).unwrap();
+    fs::write(dir.join("manifest.json"), r#"{"format": 7, "unheard_of": {}}"#).unwrap();
+    assert!(matches!(load(&dir), Err(ModelError::TooNew { found: 7, .. })));
+}
