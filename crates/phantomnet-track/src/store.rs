@@ -1,0 +1,192 @@
+//! The place that keeps runs, and how to open one.
+
+use std::path::Path;
+
+use crate::entities::{
+    ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelStatus, NewLoggedModel, NewRun,
+    Param, Run, RunInfo, RunQuery, RunStatus, Tag,
+};
+use crate::error::{Error, Result};
+use crate::sqlite::SqliteStore;
+
+/// Tag of the process id of a run's program; see [`Store::close_stale_runs`].
+pub const PID_TAG: &str = "phantomnet.pid";
+/// Tag of the name of the host a run's program is on.
+pub const HOST_TAG: &str = "phantomnet.host";
+/// Tag of what is new at every boot of that host.
+pub const BOOT_ID_TAG: &str = "phantomnet.boot_id";
+
+/// A place that keeps experiments, runs and models.
+///
+/// A store may be moved to another thread, and is used by one at a time; any number of stores, in any number of
+/// processes, may be open on one place. Every call is done when it returns, and another reader then sees it. A call that
+/// fails has written nothing to the embedded store; on a server, a large batch goes in parts and may be there in part.
+/// Repeating a failed call is safe where its description says so.
+///
+/// Keys, names and values are checked before anything is written: [`Error::Invalid`], [`Error::ValueTooLong`].
+pub trait Store: Send {
+    /// The tracking URI it was opened with.
+    fn uri(&self) -> &str;
+
+    /// The experiment of this name, created if there is none. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Error::ExperimentDeleted`]: a deleted experiment keeps its name.
+    fn experiment(&mut self, name: &str) -> Result<Experiment>;
+
+    /// All experiments that are not deleted, by id.
+    fn experiments(&mut self) -> Result<Vec<Experiment>>;
+
+    /// Starts a run: status RUNNING.
+    ///
+    /// # Errors
+    /// [`Error::ExperimentNotFound`], [`Error::ExperimentDeleted`].
+    fn create_run(&mut self, experiment_id: &str, run: NewRun) -> Result<RunInfo>;
+
+    /// Adds metrics and params to a run, and sets tags. Safe to repeat: a point or param that is there already is left.
+    ///
+    /// Of two tags of one key the later wins. A metric tied to a model is recorded for the run and for the model; a NaN for
+    /// the run alone, since MLflow would keep it as a zero of the model.
+    ///
+    /// # Errors
+    /// [`Error::ParamChanged`] if a param has another value, [`Error::RunNotFound`], [`Error::RunDeleted`],
+    /// [`Error::ModelNotFound`].
+    fn log_batch(&mut self, run_id: &str, metrics: &[Metric], params: &[Param], tags: &[Tag]) -> Result<()>;
+
+    /// Records what data a run read. Safe to repeat; a dataset already recorded for the run keeps its first context.
+    fn log_inputs(&mut self, run_id: &str, inputs: &[DatasetInput]) -> Result<()>;
+
+    /// Copies a file to the run's artifacts, replacing one of that path. Safe to repeat.
+    ///
+    /// `path` is relative and `/`-separated; nothing but the whole file is ever seen under it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a path with `..`, `\` and the like; [`Error::ArtifactLocation`] if the artifacts lie where
+    /// this store cannot write; [`Error::Io`].
+    fn log_artifact(&mut self, run_id: &str, path: &str, source: &Path) -> Result<()>;
+
+    /// Writes bytes as a file of the run's artifacts; otherwise as [`Store::log_artifact`].
+    fn log_artifact_bytes(&mut self, run_id: &str, path: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Begins a model made by a run, in the run's experiment: status pending, linked as an output of the run.
+    ///
+    /// Takes over the run's params so far (the model's own win) and its user and source tags. Follow with
+    /// [`Store::log_model_artifacts`] and [`Store::finalize_logged_model`].
+    fn create_logged_model(&mut self, model: NewLoggedModel) -> Result<LoggedModel>;
+
+    /// The model of this id.
+    fn logged_model(&mut self, model_id: &str) -> Result<LoggedModel>;
+
+    /// Copies the files of a folder and the folders below it to the model. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for anything but files and folders, such as a symbolic link.
+    fn log_model_artifacts(&mut self, model_id: &str, folder: &Path) -> Result<()>;
+
+    /// Sets the status of a model, [`ModelStatus::Ready`] once all its files are written. Safe to repeat.
+    fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()>;
+
+    /// Ends a run. Safe to repeat; the last call wins. Models of the run still pending become
+    /// [`ModelStatus::UploadFailed`], since nobody will finish them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a status that is not final.
+    fn end_run(&mut self, run_id: &str, status: RunStatus, end_time_ms: i64) -> Result<()>;
+
+    /// Runs that are not deleted, the latest started first.
+    fn runs(&mut self, query: &RunQuery) -> Result<Vec<Run>>;
+
+    /// The run of this id, or the only one of this name or with an id beginning so.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`], [`Error::RunAmbiguous`], [`Error::RunDeleted`] for the full id of a deleted run.
+    fn run(&mut self, run: &str) -> Result<Run>;
+
+    /// All points of one metric of a run by step, time and value; none for an unknown key.
+    fn metric_history(&mut self, run_id: &str, key: &str) -> Result<Vec<MetricPoint>>;
+
+    /// What lies directly in a folder of the run's artifacts, by path; `None` for their root. Nothing for an unknown folder.
+    fn list_artifacts(&mut self, run_id: &str, folder: Option<&str>) -> Result<Vec<ArtifactEntry>>;
+
+    /// Content of an artifact file.
+    ///
+    /// # Errors
+    /// [`Error::ArtifactNotFound`]; [`Error::ArtifactTooLarge`] past `max_bytes`, without reading further.
+    fn read_artifact(&mut self, run_id: &str, path: &str, max_bytes: u64) -> Result<Vec<u8>>;
+
+    /// Sets runs KILLED whose program died without ending them, and returns their ids.
+    ///
+    /// These are RUNNING runs with the tag [`HOST_TAG`] equal to `host` that were started before the last boot
+    /// ([`BOOT_ID_TAG`] differs from `boot_id`) or whose process ([`PID_TAG`]) is not alive. Runs of other programs lack the
+    /// tags and are left alone. Such a run ends at its last metric, or at its start. Where hosts are containers that share a
+    /// name, `host` must tell them apart, for process ids do not.
+    fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>>;
+}
+
+/// Opens the store of a tracking URI, creating the embedded one if it is not there.
+///
+/// Valid are `sqlite:///relative.db` and `sqlite:////absolute/path.db`; artifacts go to the folder `mlruns` beside the file.
+///
+/// # Errors
+/// [`Error::InvalidUri`], [`Error::ServerNotSupported`], and those of [`SqliteStore::open`].
+pub fn open(uri: &str) -> Result<Box<dyn Store>> {
+    Ok(Box::new(SqliteStore::open(uri, sqlite_path(uri)?)?))
+}
+
+/// Opens the store of a tracking URI for looking at its runs: as [`open`], but never creates one.
+///
+/// # Errors
+/// [`Error::StoreMissing`] besides those of [`open`].
+pub fn open_existing(uri: &str) -> Result<Box<dyn Store>> {
+    let path = sqlite_path(uri)?;
+    if !path.exists() {
+        return Err(Error::StoreMissing { path: path.to_owned() });
+    }
+    open(uri)
+}
+
+fn sqlite_path(uri: &str) -> Result<&Path> {
+    if ["http://", "https://"].iter().any(|scheme| uri.starts_with(scheme)) {
+        return Err(Error::ServerNotSupported { uri: uri.to_owned() });
+    }
+    // Readers of the same URI take a `?` for the beginning of options, and `:memory:` for no file at all.
+    uri.strip_prefix("sqlite:///")
+        .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
+        .map(Path::new)
+        .ok_or_else(|| Error::InvalidUri { uri: uri.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("sqlite:///mlflow.db", "mlflow.db")]
+    #[case("sqlite:///a b/50%.db", "a b/50%.db")]
+    #[case("sqlite:////var/mlflow.db", "/var/mlflow.db")]
+    fn sqlite_uris(#[case] uri: &str, #[case] path: &str) {
+        assert_eq!(sqlite_path(uri).expect("valid"), Path::new(path));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("sqlite://")]
+    #[case("sqlite:///")]
+    #[case("sqlite:///:memory:")]
+    #[case("sqlite:///a.db?mode=ro")]
+    #[case("mlruns")]
+    #[case("file:///mlruns")]
+    #[case("postgresql://host/db")]
+    fn other_uris_are_refused_with_the_valid_ones(#[case] uri: &str) {
+        let message = sqlite_path(uri).expect_err("invalid").to_string();
+        assert!(message.contains(&format!("`{uri}`")) && message.contains("`sqlite:///relative.db`"), "{message}");
+    }
+
+    #[test]
+    fn servers_are_refused_by_name() {
+        let error = open("http://localhost:5000").err().expect("no server yet");
+        assert_eq!(error.to_string(), "tracking server `http://localhost:5000` is not supported by this build yet");
+        assert_eq!(error.hint().as_deref(), Some("use `sqlite:///mlflow.db`"));
+    }
+}
