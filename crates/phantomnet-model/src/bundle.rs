@@ -74,6 +74,8 @@ pub struct LabelSpec {
     pub expr: String,
     /// Its values.
     pub classes: Classes,
+    /// Training rows of each class: what the majority baseline predicts from.
+    pub train_counts: Vec<u64>,
 }
 
 /// The learner that made the model.
@@ -290,6 +292,9 @@ fn check_pipeline(pipeline: &Pipeline) -> Result<(), String> {
         || (classes.len() == 2) != classes.positive.is_some()
     {
         return Err(format!("{} classes with positive class {:?}", classes.len(), classes.positive));
+    }
+    if pipeline.label.train_counts.len() != classes.len() {
+        return Err(format!("{} class counts for {} classes", pipeline.label.train_counts.len(), classes.len()));
     }
     if !(0.0..=1.0).contains(&pipeline.decision_threshold) {
         return Err(format!("decision threshold {} is not in 0..=1", pipeline.decision_threshold));

@@ -27,7 +27,12 @@ fn bundle() -> Bundle {
             phantomnet_version: "0.1.0".into(),
             decision_threshold: 0.5,
             model: ModelSpec { kind: "random_forest".into(), params: [("seed".into(), "1".into())].into() },
-            label: LabelSpec { name: "is_attack".into(), expr: "event = 'x'".into(), classes: Classes::boolean() },
+            label: LabelSpec {
+                name: "is_attack".into(),
+                expr: "event = 'x'".into(),
+                classes: Classes::boolean(),
+                train_counts: vec![7, 3],
+            },
             columns: vec![Column { name: "data".into(), column_type: "text".into() }],
             features: vec![
                 spec("n", "payload_length(data)", FeatureKind::Number),
