@@ -1,0 +1,178 @@
+//! Hyperparameters that are more than a number.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::LearnError;
+use crate::error::printable;
+
+/// How many features a node chooses from.
+///
+/// As in scikit-learn, a feature that is constant in the node counts, but a node goes on drawing until it has a split or no
+/// feature is left.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum MaxFeatures {
+    /// The square root of their number, rounded down, at least 1.
+    #[default]
+    Sqrt,
+    /// The binary logarithm of their number, rounded down, at least 1.
+    Log2,
+    /// All.
+    All,
+    /// So many, from 1 to their number.
+    Count(usize),
+    /// This share of them, above 0 and at most 1, rounded down, at least 1.
+    Fraction(f64),
+}
+
+impl MaxFeatures {
+    pub(super) fn check(self) -> Result<(), LearnError> {
+        let (expected, got) = match self {
+            Self::Count(0) => ("at least 1", "0".to_owned()),
+            Self::Fraction(share) if !(share > 0.0 && share <= 1.0) => ("above 0 and at most 1", share.to_string()),
+            _ => return Ok(()),
+        };
+        Err(LearnError::Param { name: "max_features", expected: expected.to_owned(), got })
+    }
+
+    /// The number for a schema of `n_features`.
+    pub(super) fn resolve(self, n_features: usize) -> Result<usize, LearnError> {
+        let n = match self {
+            Self::Sqrt => n_features.isqrt(),
+            Self::Log2 => n_features.checked_ilog2().unwrap_or(0) as usize,
+            Self::All => n_features,
+            Self::Fraction(share) => (share * n_features as f64) as usize,
+            Self::Count(n) if n <= n_features => n,
+            Self::Count(n) => {
+                let expected = format!("at most the number of features, {n_features}");
+                return Err(LearnError::Param { name: "max_features", expected, got: n.to_string() });
+            }
+        };
+        Ok(n.max(1))
+    }
+}
+
+impl fmt::Display for MaxFeatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqrt => f.write_str("sqrt"),
+            Self::Log2 => f.write_str("log2"),
+            Self::All => f.write_str("all"),
+            Self::Count(n) => write!(f, "{n}"),
+            // As Debug, so that 1.0 is not taken for one feature.
+            Self::Fraction(share) => write!(f, "{share:?}"),
+        }
+    }
+}
+
+/// What a row of each class weighs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ClassWeight {
+    /// Every row weighs 1.
+    #[default]
+    None,
+    /// Every class weighs the same in all: rows / (classes × rows of the class), over the classes that occur.
+    Balanced,
+    /// By class name, from 1e-6 to 1e6; a class not named weighs 1.
+    Map(BTreeMap<String, f64>),
+}
+
+impl ClassWeight {
+    pub(super) fn check(&self) -> Result<(), LearnError> {
+        let Self::Map(weights) = self else { return Ok(()) };
+        match weights.values().find(|weight| !(1e-6..=1e6).contains(*weight)) {
+            None => Ok(()),
+            Some(weight) => Err(LearnError::Param {
+                name: "class_weight",
+                expected: "from 1e-6 to 1e6".to_owned(),
+                got: weight.to_string(),
+            }),
+        }
+    }
+
+    /// The weight of each class, given the training rows of each.
+    pub(super) fn resolve(&self, classes: &[String], counts: &[u64]) -> Result<Vec<f64>, LearnError> {
+        match self {
+            Self::None => Ok(vec![1.0; classes.len()]),
+            Self::Balanced => {
+                let n_rows = counts.iter().sum::<u64>() as f64;
+                let n_classes = counts.iter().filter(|&&n| n > 0).count() as f64;
+                // A class without a row has no weight to speak of.
+                Ok(counts.iter().map(|&n| if n == 0 { 1.0 } else { n_rows / (n_classes * n as f64) }).collect())
+            }
+            Self::Map(weights) => {
+                if let Some(unknown) = weights.keys().find(|name| !classes.contains(name)) {
+                    let known: Vec<String> =
+                        classes.iter().take(20).map(|name| format!("`{}`", printable(name))).collect();
+                    return Err(LearnError::Param {
+                        name: "class_weight",
+                        expected: format!("by classes among {}", known.join(", ")),
+                        got: format!("`{}`", printable(unknown)),
+                    });
+                }
+                Ok(classes.iter().map(|name| weights.get(name).copied().unwrap_or(1.0)).collect())
+            }
+        }
+    }
+}
+
+impl fmt::Display for ClassWeight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Balanced => f.write_str("balanced"),
+            Self::Map(weights) => {
+                let entries: Vec<String> =
+                    weights.iter().map(|(name, weight)| format!("{}: {weight}", printable(name))).collect();
+                write!(f, "{{{}}}", entries.join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(MaxFeatures::Sqrt, 41, 6)]
+    #[case(MaxFeatures::Sqrt, 1, 1)]
+    #[case(MaxFeatures::Log2, 41, 5)]
+    #[case(MaxFeatures::Log2, 1, 1)]
+    #[case(MaxFeatures::All, 7, 7)]
+    #[case(MaxFeatures::Count(3), 3, 3)]
+    #[case(MaxFeatures::Fraction(0.5), 7, 3)]
+    #[case(MaxFeatures::Fraction(0.01), 7, 1)]
+    #[case(MaxFeatures::Fraction(1.0), 7, 7)]
+    fn max_features_by_hand(#[case] max_features: MaxFeatures, #[case] n_features: usize, #[case] expected: usize) {
+        assert_eq!(max_features.resolve(n_features).unwrap(), expected);
+    }
+
+    #[test]
+    fn more_features_than_there_are_is_an_error() {
+        let error = MaxFeatures::Count(4).resolve(3).unwrap_err().to_string();
+        assert_eq!(error, "`max_features` must be at most the number of features, 3, got 4");
+    }
+
+    #[test]
+    fn balanced_weights_by_hand() {
+        let classes = ["a", "b", "c"].map(String::from);
+        // 8 rows, 2 classes that occur: 8 / (2 · 6) and 8 / (2 · 2).
+        let weights = ClassWeight::Balanced.resolve(&classes, &[6, 0, 2]).unwrap();
+        assert_eq!(weights, [8.0 / 12.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn weights_by_name() {
+        let classes = ["a", "b"].map(String::from);
+        let map = |name: &str, weight| ClassWeight::Map(BTreeMap::from([(name.to_owned(), weight)]));
+        assert_eq!(map("b", 3.0).resolve(&classes, &[1, 1]).unwrap(), [1.0, 3.0]);
+        let error = map("\u{1b}x", 3.0).resolve(&classes, &[1, 1]).unwrap_err().to_string();
+        assert_eq!(error, "`class_weight` must be by classes among `a`, `b`, got `\\u{1b}x`");
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(map("a", bad).check().is_err(), "{bad}");
+        }
+        assert_eq!(map("b", 3.0).to_string(), "{b: 3}");
+    }
+}
