@@ -1,1 +1,22 @@
 //! Events in, feature matrix out: readers, SQL expressions and functions.
+//!
+//! An [`Expression`] is one SQL expression over the columns of an event, planned once and evaluated on any number of
+//! rows by the query engine; a [`FeatureSet`] holds those of a model in their order. [`learn_schema`] and
+//! [`learn_classes`] fix, on training rows, how their values become numbers and classes; [`to_matrix`] and
+//! [`to_labels`] apply that, then and at scoring. [`overlaps`] is the guard against a feature that reads what the label
+//! is made of. Our own SQL functions are in [`functions`].
+
+mod error;
+mod expression;
+mod feature_set;
+pub mod functions;
+mod label;
+mod leak;
+mod matrix;
+
+pub use error::ExpressionError;
+pub use expression::Expression;
+pub use feature_set::FeatureSet;
+pub use label::{MAX_CLASSES, learn_classes, to_labels};
+pub use leak::{Overlap, overlaps};
+pub use matrix::{learn_schema, to_matrix};
