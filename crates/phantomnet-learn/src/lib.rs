@@ -4,6 +4,7 @@
 //! [`cross_validate`] judges a learner. Everything here is a function of data, params and seed: the same bits for any
 //! number of threads, no file, no clock, no printing.
 
+mod class_weight;
 mod cross_validate;
 mod error;
 pub mod folds;
@@ -15,9 +16,10 @@ mod majority;
 pub mod metrics;
 pub mod rng;
 
+pub use class_weight::ClassWeight;
 pub use cross_validate::{CrossValidation, CvOptions, FoldResult, cross_validate};
 pub use error::LearnError;
-pub use forest::{ClassWeight, MaxFeatures, RandomForest};
+pub use forest::{MaxFeatures, RandomForest};
 pub use learner::{Fit, FitContext, Learner, Progress};
 pub use logistic::LogisticRegression;
 pub use majority::Majority;

@@ -9,7 +9,7 @@
 
 mod groups;
 mod grower;
-mod params;
+mod max_features;
 mod ranks;
 mod split;
 
@@ -20,10 +20,10 @@ use std::sync::mpsc;
 use phantomnet_model::{Dataset, Forest, MAX_TREES, Tree, tree_units};
 use rayon::prelude::*;
 
-pub use params::{ClassWeight, MaxFeatures};
+pub use max_features::MaxFeatures;
 
 use crate::rng::Rng;
-use crate::{Fit, FitContext, LearnError, Learner, Progress};
+use crate::{ClassWeight, Fit, FitContext, LearnError, Learner, Progress};
 use grower::{Grower, Grown, normalise};
 use ranks::RankedColumn;
 
