@@ -7,12 +7,14 @@
 //! is made of. Our own SQL functions are in [`functions`].
 
 mod error;
+pub mod events;
 mod expression;
 mod feature_set;
 pub mod functions;
 mod label;
 mod leak;
 mod matrix;
+pub mod source;
 
 pub use error::ExpressionError;
 pub use expression::Expression;

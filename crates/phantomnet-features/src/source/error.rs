@@ -1,0 +1,204 @@
+//! What can be wrong with the files that events are read from.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::events::RejectedLine;
+use crate::source::excerpt::visible;
+
+/// Events that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// An empty list of paths.
+    #[error("no file, folder or pattern of event logs is given")]
+    NoPaths,
+    /// A named file or folder that does not exist.
+    #[error("`{}` does not exist", path.display())]
+    NotFound {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// A pattern that no file matches.
+    #[error("no file matches `{pattern}`")]
+    NoMatch {
+        /// The pattern as given.
+        pattern: String,
+    },
+    /// A folder without event logs.
+    #[error("folder `{}` holds no file with the extension of an event log", path.display())]
+    NoLogs {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A pattern that is not well formed.
+    #[error("`{pattern}` is not a file pattern")]
+    Pattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        #[source]
+        source: glob::PatternError,
+    },
+    /// A file or folder that cannot be opened.
+    #[error("cannot open `{}`", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A file whose content ends or breaks in the middle, as a truncated gzip file does.
+    #[error("cannot read `{}` beyond row {n_rows}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Rows read from it before.
+        n_rows: u64,
+        /// The system's or the decompressor's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A stream other than a file that cannot be read.
+    #[error("cannot read the event stream beyond line {line}")]
+    Stream {
+        /// Physical lines read before.
+        line: u64,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that is not the Parquet it claims to be.
+    #[error("cannot read `{}` as Parquet beyond row {n_rows}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Rows read from it before.
+        n_rows: u64,
+        /// The Parquet reader's reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file in a format that is not read.
+    #[error("`{}` is {what}, which is not read", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The format found.
+        what: &'static str,
+        /// What to do instead.
+        advice: &'static str,
+    },
+    /// A header that does not name the columns.
+    #[error("the header of `{}` cannot be read: {reason}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// JSON that is not one object a line.
+    #[error("`{}` is JSON, but not one object a line", path.display())]
+    JsonLayout {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More bad records than allowed.
+    #[error(
+        "{n} of {n_lines} lines are rejected, more than `max_rejected` = {max_rejected} allows; the first is `{}`:{}: {}",
+        path.display(), first.place.line, first.reason
+    )]
+    TooManyRejected {
+        /// Rejected records.
+        n: u64,
+        /// All records.
+        n_lines: u64,
+        /// The share that may be rejected.
+        max_rejected: f64,
+        /// The file of the first rejected record.
+        path: PathBuf,
+        /// The first rejected record.
+        first: Box<RejectedLine>,
+        /// The first rejected records, at most 10,000, `first` included.
+        kept: Vec<RejectedLine>,
+    },
+    /// Files without a single event.
+    #[error("no events: `{}` {}", path.display(), why)]
+    NoEvents {
+        /// The only file, or the first of several.
+        path: PathBuf,
+        /// How the files are without events.
+        why: String,
+    },
+    /// More columns than a table may have.
+    #[error("`{}` has {n} columns, more than {limit}", path.display())]
+    TooManyColumns {
+        /// The file.
+        path: PathBuf,
+        /// Its columns.
+        n: usize,
+        /// The most that are read.
+        limit: usize,
+    },
+    /// A column whose text outgrows what one table can hold.
+    #[error("column `{}` holds more than 2 GiB of text", visible(column, 200))]
+    ColumnFull {
+        /// The column.
+        column: String,
+    },
+    /// Two columns of one name.
+    #[error("column `{}` is named twice", visible(column, 200))]
+    DuplicateColumn {
+        /// The name.
+        column: String,
+    },
+    /// A type given for a column that the files do not hold.
+    #[error("a type is given for column `{}`, which is not in the data; columns are {columns}", visible(column, 200))]
+    UnknownColumn {
+        /// The name.
+        column: String,
+        /// The names there are, at most 20 of them.
+        columns: String,
+    },
+    /// A share of rejected records outside its range.
+    #[error("`max_rejected` must be in 0..=1, got {got}")]
+    MaxRejected {
+        /// The value.
+        got: f64,
+    },
+    /// A file that is not what it was when its events were read.
+    #[error("`{}` has changed since it was read: there is no record at line {line}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The line at which a record started.
+        line: u64,
+    },
+}
+
+impl SourceError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoPaths => "name files, folders or patterns in `data.paths`",
+            Self::NotFound { .. } => "paths are relative to the current folder",
+            Self::NoMatch { .. } => "put the pattern in quotes if the shell should not expand it",
+            Self::NoLogs { .. } => {
+                "known are .csv .tsv .json .jsonl .ndjson .parquet .log, also with .gz or .zst; name other files one by one"
+            }
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
+                "the compressed file is cut off; fetch it again, or keep the readable part with `gzip -dc` or `zstd -dc`"
+            }
+            Self::Unsupported { advice, .. } => advice,
+            Self::Header { .. } => "set `data.columns` if the file has no header",
+            Self::JsonLayout { .. } => "write one object a line, as `jq -c '.[]' file.json` does for an array",
+            Self::TooManyRejected { .. } => {
+                "look at the line; set `data.format` or `data.columns` if the file is misread, or raise `data.max_rejected`"
+            }
+            Self::Changed { .. } => "read the events again",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

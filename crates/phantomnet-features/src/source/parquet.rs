@@ -1,0 +1,107 @@
+//! Parquet: columns brought to the four types of events.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
+use arrow_cast::{can_cast_types, cast};
+use arrow_schema::{ArrowError, DataType};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::source::error::SourceError;
+use crate::source::row::MAX_COLUMNS;
+use crate::source::row_json::{in_utc, value_as_json};
+use crate::source::table::Table;
+
+const BATCH_ROWS: usize = 8192;
+
+/// Structs nested deeper than this stay JSON text in one cell.
+const MAX_DEPTH: usize = 32;
+
+/// Adds all rows of a file to a table.
+pub(crate) fn read(path: &Path, table: &mut Table) -> Result<(), SourceError> {
+    let start = table.n_rows();
+    let failed = |n_rows: usize, source: Box<dyn std::error::Error + Send + Sync>| SourceError::Parquet {
+        path: path.to_path_buf(),
+        n_rows: (n_rows - start) as u64,
+        source,
+    };
+    let file = File::open(path).map_err(|source| SourceError::Open { path: path.to_path_buf(), source })?;
+    let build = || ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS).build();
+    let mut batches = guarded(build).map_err(|error| failed(start, error))?;
+    while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|error| failed(table.n_rows(), error))? {
+        let mut columns = Vec::new();
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            flatten(field.name(), column, 1, &mut columns).map_err(|error| failed(table.n_rows(), error.into()))?;
+        }
+        let n = columns.len();
+        let mut arrays = Vec::with_capacity(n);
+        for (name, column) in columns {
+            let id = table.names.id(&name);
+            let id = id.map_err(|_| SourceError::TooManyColumns { path: path.to_path_buf(), n, limit: MAX_COLUMNS })?;
+            arrays.extend(id.map(|id| (id, column)));
+        }
+        table.push_arrays(arrays, batch.num_rows());
+    }
+    Ok(())
+}
+
+/// Runs a step of the Parquet reader, which panics on some broken files; the reader is not used again after that.
+fn guarded<T, E>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Box<dyn std::error::Error + Send + Sync>>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(result) => Ok(result?),
+        Err(_) => Err("its structure is broken".into()),
+    }
+}
+
+/// Columns of the four types: structs give one for each field, named `parent.child`.
+fn flatten(name: &str, array: &ArrayRef, depth: usize, out: &mut Vec<(String, ArrayRef)>) -> Result<(), ArrowError> {
+    if let DataType::Struct(fields) = array.data_type()
+        && depth < MAX_DEPTH
+    {
+        let parent = array.as_struct();
+        // A child may hold values where its parent is missing.
+        let missing: BooleanArray = (0..parent.len()).map(|row| Some(parent.is_null(row))).collect();
+        for (field, child) in fields.iter().zip(parent.columns()) {
+            let child = arrow_select::nullif::nullif(child, &missing)?;
+            flatten(&format!("{name}.{}", field.name()), &child, depth + 1, out)?;
+        }
+        return Ok(());
+    }
+    out.push((name.to_owned(), narrow(array)?));
+    Ok(())
+}
+
+/// One of `Int64`, `Float64`, `Boolean` and `Utf8`.
+fn narrow(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    use DataType as T;
+    let as_json = || -> ArrayRef {
+        let cell = |row| (!array.is_null(row)).then(|| value_as_json(array, row).to_string());
+        Arc::new((0..array.len()).map(cell).collect::<StringArray>())
+    };
+    Ok(match array.data_type() {
+        T::Int64 | T::Float64 | T::Boolean | T::Utf8 => Arc::clone(array),
+        T::Dictionary(_, values) => narrow(&cast(array, values)?)?,
+        T::UInt64 => {
+            let integers = cast(array, &T::Int64)?;
+            if integers.null_count() == array.null_count() { integers } else { cast(array, &T::Float64)? }
+        }
+        data_type if data_type.is_integer() => cast(array, &T::Int64)?,
+        data_type if data_type.is_numeric() => cast(array, &T::Float64)?,
+        T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => {
+            let bytes = cast(array, &T::Binary)?;
+            let text = bytes.as_binary::<i32>().iter().map(|cell| cell.map(String::from_utf8_lossy));
+            Arc::new(text.collect::<StringArray>())
+        }
+        T::List(_) | T::LargeList(_) | T::FixedSizeList(_, _) | T::Map(_, _) | T::Struct(_) => as_json(),
+        T::Timestamp(_, Some(_)) => cast(&in_utc(array)?, &T::Utf8)?,
+        data_type if can_cast_types(data_type, &T::Utf8) => cast(array, &T::Utf8)?,
+        _ => as_json(),
+    })
+}

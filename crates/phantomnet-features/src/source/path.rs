@@ -1,0 +1,122 @@
+//! From what the user names to the files that are read.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::source::Format;
+use crate::source::error::SourceError;
+
+/// What the name of a file says about its format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    Known(Format),
+    /// A log, in whatever format.
+    Log,
+    Unknown,
+}
+
+/// Format by extension; `.gz` and `.zst` and the marks of log rotation (`.1`, `.2018-05-06`) after it do not count.
+pub(crate) fn by_name(path: &Path) -> Named {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Named::Unknown;
+    };
+    let name = name.to_ascii_lowercase();
+    let mut parts: Vec<&str> = name.split('.').skip(1).collect();
+    parts.pop_if(|part| matches!(*part, "gz" | "zst" | "zstd"));
+    while parts.pop_if(|part| part.bytes().all(|b| b.is_ascii_digit() || b == b'-') && !part.is_empty()).is_some() {}
+    match parts.last().copied() {
+        Some("csv") => Named::Known(Format::Csv),
+        Some("tsv") => Named::Known(Format::Tsv),
+        Some("json" | "jsonl" | "ndjson") => Named::Known(Format::JsonLines),
+        Some("parquet") => Named::Known(Format::Parquet),
+        Some("log") => Named::Log,
+        _ => Named::Unknown,
+    }
+}
+
+/// The files that paths stand for, in the order of the paths and sorted by name within each, and warnings.
+///
+/// A path is a file, a folder, whose files with a known extension are meant (not those in folders below it), or a
+/// pattern with `*`, `?`, `[...]` or `**`. A file that is named twice comes once.
+pub(crate) fn expand(paths: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
+    if paths.is_empty() {
+        return Err(SourceError::NoPaths);
+    }
+    let mut files = Vec::new();
+    let mut warnings = Vec::new();
+    let mut seen = HashSet::new();
+    for path in paths {
+        for file in expand_one(path)? {
+            let same = file.canonicalize().map_err(|source| SourceError::Open { path: file.clone(), source })?;
+            if seen.insert(same) {
+                files.push(file);
+            } else {
+                warnings.push(format!("`{}` is named twice and read once", file.display()));
+            }
+        }
+    }
+    Ok((files, warnings))
+}
+
+fn expand_one(text: &str) -> Result<Vec<PathBuf>, SourceError> {
+    let path = PathBuf::from(text);
+    let open = |source| SourceError::Open { path: path.clone(), source };
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            let entries = path.read_dir().and_then(|dir| dir.collect::<io::Result<Vec<_>>>()).map_err(open)?;
+            let mut files: Vec<PathBuf> = entries
+                .iter()
+                .map(std::fs::DirEntry::path)
+                .filter(|file| file.is_file() && by_name(file) != Named::Unknown)
+                .collect();
+            if files.is_empty() {
+                return Err(SourceError::NoLogs { path });
+            }
+            files.sort_unstable();
+            return Ok(files);
+        }
+        Ok(_) => return Ok(vec![path]),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(open(error)),
+        Err(_) => {}
+    }
+    if !text.contains(['*', '?', '[']) {
+        return Err(SourceError::NotFound { path });
+    }
+    let matches = glob::glob(text).map_err(|source| SourceError::Pattern { pattern: text.to_owned(), source })?;
+    let mut files = Vec::new();
+    for found in matches {
+        let file =
+            found.map_err(|error| SourceError::Open { path: error.path().to_path_buf(), source: error.into() })?;
+        if file.is_file() {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(SourceError::NoMatch { pattern: text.to_owned() });
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("a/b.csv", Named::Known(Format::Csv))]
+    #[case("B.TSV.GZ", Named::Known(Format::Tsv))]
+    #[case("x.jsonl.zst", Named::Known(Format::JsonLines))]
+    #[case("cowrie.json.2018-05-06.gz", Named::Known(Format::JsonLines))]
+    #[case("cowrie.json.2018-05-08", Named::Known(Format::JsonLines))]
+    #[case("access.log.1", Named::Log)]
+    #[case("x.parquet", Named::Known(Format::Parquet))]
+    #[case("conn.log.labeled", Named::Unknown)]
+    #[case("KDDTest+.txt", Named::Unknown)]
+    #[case("csv", Named::Unknown)]
+    fn formats_by_name(#[case] name: &str, #[case] expected: Named) {
+        assert_eq!(by_name(Path::new(name)), expected);
+    }
+}
