@@ -6,6 +6,7 @@
 mod expressions;
 mod functions;
 mod slt;
+mod source;
 
 use std::sync::Arc;
 

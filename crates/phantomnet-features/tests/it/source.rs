@@ -1,0 +1,438 @@
+//! Event logs as honeypots write them, read from files.
+
+// Functions that tests share are not known to be test code.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod columnar;
+mod property;
+mod real;
+
+use std::io::{BufReader, Write};
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use phantomnet_features::events::{ColumnType, EventSchema, Events, row_as_json};
+use phantomnet_features::source::{
+    EventStream, Format, Layout, LineDecoder, ReadOptions, SourceError, raw_lines, read_events, read_events_as,
+};
+use rstest::rstest;
+use tempfile::TempDir;
+
+/// A folder of files that live as long as it does.
+struct Files(TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            std::fs::write(dir.path().join(name), content).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn read(&self, names: &[&str], options: &ReadOptions) -> Result<Events, SourceError> {
+        let paths: Vec<String> = names.iter().map(|name| self.path(name)).collect();
+        read_events(&paths, options)
+    }
+}
+
+/// Reads one file under a tolerant limit.
+fn read(name: &str, content: impl AsRef<[u8]>) -> Result<Events, SourceError> {
+    let options = ReadOptions { max_rejected: 0.9, ..ReadOptions::default() };
+    Files::new(&[(name, content.as_ref())]).read(&[name], &options)
+}
+
+fn rows(batch: &RecordBatch) -> Vec<String> {
+    (0..batch.num_rows()).map(|row| serde_json::Value::Object(row_as_json(batch, row)).to_string()).collect()
+}
+
+fn schema(columns: &[(&str, ColumnType)]) -> EventSchema {
+    EventSchema::new(columns.iter().map(|&(name, column_type)| (name.to_owned(), column_type)).collect()).unwrap()
+}
+
+fn types(events: &Events) -> Vec<(&str, ColumnType)> {
+    events.schema.columns().iter().map(|(name, column_type)| (name.as_str(), *column_type)).collect()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn message(error: &SourceError) -> String {
+    let text = error.to_string();
+    // Paths of temporary files differ from run to run.
+    text.split('`').map(|part| part.rsplit('/').next().unwrap_or(part)).collect::<Vec<_>>().join("`")
+}
+
+#[rstest]
+#[case::lf("a,b\n1,x\n")]
+#[case::crlf("a,b\r\n1,x\r\n")]
+#[case::cr("a,b\r1,x\r")]
+#[case::no_final_line_end("a,b\n1,x")]
+#[case::byte_order_mark("\u{feff}a,b\n1,x\n")]
+#[case::blank_lines("\n\na,b\n\n1,x\n\n")]
+#[case::quoted("\"a\",\"b\"\n\"1\",\"x\"\n")]
+fn one_table_in_many_spellings(#[case] content: &str) {
+    let events = read("a.csv", content).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"a":1,"b":"x"}"#]);
+    assert_eq!(types(&events), [("a", ColumnType::Integer), ("b", ColumnType::Text)]);
+}
+
+#[rstest]
+#[case::missing("a,b\n,\n\"\",x\n", &[r#"{"a":null,"b":null}"#, r#"{"a":null,"b":"x"}"#])]
+#[case::line_end_in_quotes("a,b\n\"x\r\ny\",1\n", &[r#"{"a":"x\r\ny","b":1}"#])]
+#[case::unnamed_and_repeated("a,,a\n1,2,3\n", &[r#"{"a":1,"column_2":2,"a_2":3}"#])]
+#[case::infinity("a\n1.5\ninf\n-Infinity\nNaN\n", &[r#"{"a":1.5}"#, r#"{"a":"inf"}"#, r#"{"a":"-inf"}"#, r#"{"a":null}"#])]
+#[case::not_a_number("a\ninf\nx\n", &[r#"{"a":"inf"}"#, r#"{"a":"x"}"#])]
+#[case::leading_zero("a\n007\n1\n", &[r#"{"a":"007"}"#, r#"{"a":"1"}"#])]
+#[case::booleans("a\nTrue\nfalse\n", &[r#"{"a":true}"#, r#"{"a":false}"#])]
+#[case::nul("a\nx\0y\n", &[r#"{"a":"x\u0000y"}"#])]
+fn cells_of_csv(#[case] content: &str, #[case] expected: &[&str]) {
+    assert_eq!(rows(&read("a.csv", content).unwrap().batch), expected);
+}
+
+#[rstest]
+#[case::integers("{\"a\":1}\n{\"a\":2}\n", ColumnType::Integer, &[r#"{"a":1}"#, r#"{"a":2}"#])]
+#[case::numbers("{\"a\":1}\n{\"a\":2.5}\n", ColumnType::Number, &[r#"{"a":1.0}"#, r#"{"a":2.5}"#])]
+#[case::beyond_64_bits("{\"a\":9223372036854775808}\n", ColumnType::Number, &[r#"{"a":9.223372036854776e+18}"#])]
+#[case::mixed("{\"a\":1}\n{\"a\":\"x\"}\n{\"a\":true}\n{\"a\":[1, 2]}\n", ColumnType::Text,
+    &[r#"{"a":"1"}"#, r#"{"a":"x"}"#, r#"{"a":"true"}"#, r#"{"a":"[1,2]"}"#])]
+#[case::text_stays_text("{\"a\":\"1\"}\n", ColumnType::Text, &[r#"{"a":"1"}"#])]
+#[case::empty_text_is_a_value("{\"a\":\"\"}\n{\"a\":null}\n", ColumnType::Text, &[r#"{"a":""}"#, r#"{"a":null}"#])]
+#[case::last_duplicate_wins("{\"a\":1,\"a\":2}\n{\"a\":1,\"a\":null}\n", ColumnType::Integer, &[r#"{"a":2}"#, r#"{"a":null}"#])]
+#[case::overwritten_cells_have_no_say("{\"a\":\"x\",\"a\":2}\n", ColumnType::Integer, &[r#"{"a":2}"#])]
+#[case::array("[\n{\"a\":1},\n{\"a\":2}\n]\n", ColumnType::Integer, &[r#"{"a":1}"#, r#"{"a":2}"#])]
+fn cells_of_json_lines(#[case] content: &str, #[case] column_type: ColumnType, #[case] expected: &[&str]) {
+    let events = read("a.jsonl", content).unwrap();
+    assert_eq!(types(&events), [("a", column_type)]);
+    assert_eq!(rows(&events.batch), expected);
+}
+
+#[test]
+fn files_are_joined_by_column_name() {
+    let files = Files::new(&[
+        ("1.csv", b"b,a\n1,2\n"),
+        ("2.jsonl", b"{\"a\":3.5,\"c\":{\"d\":\"x\"}}\n"),
+        ("3.tsv", b"a\tb\n4\t5\n"),
+        ("notes.txt", b"not an event log"),
+    ]);
+    let events = files.read(&["", "2.jsonl"], &ReadOptions::default()).unwrap();
+    assert_eq!(types(&events), [("b", ColumnType::Integer), ("a", ColumnType::Number), ("c.d", ColumnType::Text)]);
+    let expected =
+        [r#"{"b":1,"a":2.0,"c.d":null}"#, r#"{"b":null,"a":3.5,"c.d":"x"}"#, r#"{"b":5,"a":4.0,"c.d":null}"#];
+    assert_eq!(rows(&events.batch), expected);
+    let places: Vec<(u32, u64)> = events.places.iter().map(|place| (place.file, place.line)).collect();
+    assert_eq!(places, [(0, 2), (1, 1), (2, 2)]);
+    assert_eq!(events.warnings.len(), 1);
+    assert!(events.warnings[0].ends_with("2.jsonl` is named twice and read once"), "{:?}", events.warnings);
+    assert_eq!(raw_lines(&events, &[2, 0]).unwrap(), ["4\t5", "1,2"]);
+}
+
+#[test]
+fn patterns_match_files_in_order() {
+    let files = Files::new(&[("b.csv", b"a\n2\n"), ("a.csv", b"a\n1\n"), ("c.tsv", b"a\n3\n")]);
+    let events = files.read(&["*.csv"], &ReadOptions::default()).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"a":1}"#, r#"{"a":2}"#]);
+}
+
+#[rstest]
+#[case::too_few("a,b\n1,2\n3\n", 3, "expected 2 fields, got 1", "3")]
+#[case::too_many("a,b\n1,2\n3,4,\"5\u{1b}\"\n", 3, "expected 2 fields, got 3", r#"3,4,"5\u{1b}""#)]
+#[case::unclosed("a,b\n1,\"2\n3,4\n5,6", 2, "quote opened in field `b` is never closed", "1,\"2")]
+fn broken_lines_of_csv_are_rejected(
+    #[case] content: &str,
+    #[case] line: u64,
+    #[case] reason: &str,
+    #[case] excerpt: &str,
+) {
+    let events = read("a.csv", content).unwrap();
+    assert_eq!(events.rejected.n, 1);
+    let rejected = &events.rejected.kept[0];
+    assert_eq!((rejected.place.line, rejected.reason.as_str()), (line, reason));
+    assert_eq!(rejected.excerpt, excerpt);
+    assert_eq!(events.files[0].n_rejected, 1);
+    assert_eq!(events.files[0].n_rows, events.batch.num_rows() as u64);
+}
+
+#[test]
+fn broken_lines_of_json_are_rejected() {
+    let events = read("a.json", "{\"a\":1}\nhello\n\n{\"a\":\n[1]\n{\"a\":2}").unwrap();
+    let rejected: Vec<_> = events.rejected.kept.iter().map(|r| (r.place.line, r.reason.as_str())).collect();
+    let expected =
+        [(2, "expected a JSON object"), (4, "EOF while parsing a value at column 5"), (5, "expected a JSON object")];
+    assert_eq!(rejected, expected);
+    assert_eq!(rows(&events.batch), [r#"{"a":1}"#, r#"{"a":2}"#]);
+}
+
+#[test]
+fn what_is_not_utf8_is_replaced_and_told() {
+    let events = read("a.csv", b"a\nx\xff\ny\n").unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"a":"x�"}"#, r#"{"a":"y"}"#]);
+    assert!(events.warnings[0].ends_with("1 records are not UTF-8; what is not is read as U+FFFD"));
+}
+
+#[test]
+fn long_lines_are_rejected_and_not_held() {
+    let content = format!("a\n1\n{}\n2\n", "x".repeat(100_000));
+    let options = ReadOptions { max_line_bytes: 1000, max_rejected: 0.5, ..ReadOptions::default() };
+    let events = Files::new(&[("a.csv", content.as_bytes())]).read(&["a.csv"], &options).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"a":1}"#, r#"{"a":2}"#]);
+    assert_eq!(events.rejected.kept[0].reason, "longer than 1000 bytes");
+    assert_eq!(events.rejected.kept[0].excerpt.len(), 200);
+    assert_eq!(events.places[1].line, 4);
+}
+
+#[rstest]
+#[case("a.csv", "", "no events: `a.csv` is empty")]
+#[case("a.csv", "\n\n", "no events: `a.csv` is empty")]
+#[case("a.csv", "a,b\n", "no events: `a.csv` has a header but no rows")]
+#[case("a.json", "[]", "no events: `a.json` has no rows")]
+#[case("a.csv", "\"a,b\n1,2\n", "the header of `a.csv` cannot be read: quote opened in field `1` is never closed")]
+#[case("a.json", "[\n  {\n    \"a\": 1\n  }\n]\n", "`a.json` is JSON, but not one object a line")]
+#[case("a.json", "{\n  \"a\": 1\n}\n", "`a.json` is JSON, but not one object a line")]
+#[case("a.json", "[{\"a\":1},{\"a\":2}]", "`a.json` is JSON, but not one object a line")]
+#[case("a.log", "#separator \\x09\n", "`a.log` is a Zeek log, which is not read")]
+#[case("a.parquet", "PAR1 and nothing more", "cannot read `a.parquet` as Parquet beyond row 0")]
+#[case(
+    "a.json",
+    "x\n{\"a\":1}\ny\n",
+    "2 of 3 lines are rejected, more than `max_rejected` = 0.01 allows; the first is `a.json`:1: expected a JSON object"
+)]
+fn files_that_cannot_be_read(#[case] name: &str, #[case] content: &str, #[case] expected: &str) {
+    let files = Files::new(&[(name, content.as_bytes())]);
+    let error = files.read(&[name], &ReadOptions::default()).unwrap_err();
+    assert_eq!(message(&error), expected);
+    let has_hint = !matches!(error, SourceError::NoEvents { .. } | SourceError::Parquet { .. });
+    assert_eq!(error.hint().is_some(), has_hint);
+}
+
+#[test]
+fn paths_that_cannot_be_read() {
+    let files = Files::new(&[("a.txt", b"x")]);
+    let error = |name: &str| message(&files.read(&[name], &ReadOptions::default()).unwrap_err());
+    assert_eq!(error("none.csv"), "`none.csv` does not exist");
+    assert_eq!(error("*.csv"), "no file matches `*.csv`");
+    assert_eq!(error("[.csv"), "`[.csv` is not a file pattern");
+    assert!(error("").ends_with("holds no file with the extension of an event log"), "{}", error(""));
+    assert!(matches!(read_events(&[], &ReadOptions::default()), Err(SourceError::NoPaths)));
+}
+
+#[test]
+fn several_files_without_events_are_one_error() {
+    let files = Files::new(&[("a.csv", b""), ("b.csv", b"a\n")]);
+    let error = files.read(&["a.csv", "b.csv"], &ReadOptions::default()).unwrap_err();
+    assert_eq!(message(&error), "no events: `a.csv` is empty, and 1 more without events");
+}
+
+#[test]
+fn the_share_of_rejected_lines_is_bounded() {
+    let content = format!("a,b\n{}3\n", "1,2\n".repeat(99));
+    let files = Files::new(&[("a.csv", content.as_bytes())]);
+    let read = |max_rejected| files.read(&["a.csv"], &ReadOptions { max_rejected, ..ReadOptions::default() });
+    assert_eq!(read(0.01).unwrap().rejected.n, 1);
+    assert!(matches!(read(0.009), Err(SourceError::TooManyRejected { n: 1, n_lines: 100, .. })));
+    assert!(matches!(read(1.5), Err(SourceError::MaxRejected { .. })));
+}
+
+#[test]
+fn names_can_be_given_and_types_set() {
+    let files = Files::new(&[("a.txt", b"1,a\n2,\nx,007\n")]);
+    let options = ReadOptions {
+        columns: Some(vec!["n".to_owned(), "code".to_owned()]),
+        types: [("n".to_owned(), ColumnType::Integer)].into(),
+        ..ReadOptions::default()
+    };
+    let events = files.read(&["a.txt"], &options).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"n":1,"code":"a"}"#, r#"{"n":2,"code":null}"#, r#"{"n":null,"code":"007"}"#]);
+    assert_eq!(events.unparsed, [("n".to_owned(), 1)]);
+    assert_eq!(events.warnings, ["column `n`: 1 cells are not of type integer and count as missing"]);
+    assert_eq!(raw_lines(&events, &[0]).unwrap(), ["1,a"]);
+
+    let options = ReadOptions { types: [("m".to_owned(), ColumnType::Integer)].into(), ..options };
+    let error = files.read(&["a.txt"], &options).unwrap_err();
+    let expected = "a type is given for column `m`, which is not in the data; columns are `n`, `code`";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn compressed_files_are_read_to_the_end() {
+    let plain = b"a\n1\n2\n";
+    let members = [gzip(b"a\n1\n"), gzip(b"2\n")].concat();
+    let frames: Vec<u8> =
+        [&b"a\n1\n"[..], b"2\n"].iter().flat_map(|part| zstd::encode_all(*part, 1).unwrap()).collect();
+    let files = Files::new(&[("a.csv", plain), ("b.csv.gz", &members), ("c.csv.zst", &frames), ("d.csv", &members)]);
+    let expected = files.read(&["a.csv"], &ReadOptions::default()).unwrap();
+    for name in ["b.csv.gz", "c.csv.zst", "d.csv"] {
+        let events = files.read(&[name], &ReadOptions::default()).unwrap();
+        assert_eq!(events.batch, expected.batch);
+        assert_eq!(events.fingerprint, expected.fingerprint);
+        assert_eq!(events.files[0].n_bytes, 6);
+        assert_eq!(raw_lines(&events, &[1]).unwrap(), ["2"]);
+    }
+}
+
+#[test]
+fn the_fingerprint_frames_contents() {
+    let files =
+        Files::new(&[("1.csv", b"a\n1\n2\n"), ("2.csv", b"a\n3\n"), ("3.csv", b"a\n1\n"), ("4.csv", b"2\na\n3\n")]);
+    let read = |names: &[&str]| files.read(names, &ReadOptions::default()).unwrap().fingerprint;
+    assert_eq!(read(&["1.csv"]).len(), 64);
+    assert_ne!(read(&["1.csv", "2.csv"]), read(&["2.csv", "1.csv"]));
+    // The same bytes, cut elsewhere.
+    assert_ne!(read(&["1.csv", "2.csv"]), read(&["3.csv", "4.csv"]));
+}
+
+#[test]
+fn a_truncated_file_is_an_error_that_says_how_far_it_was_read() {
+    let content: String = std::iter::once("a\n".to_owned()).chain((0..100_000).map(|i| format!("{i}\n"))).collect();
+    let mut cut = gzip(content.as_bytes());
+    cut.truncate(cut.len() / 2);
+    let files = Files::new(&[("a.csv.gz", &cut)]);
+    let error = files.read(&["a.csv.gz"], &ReadOptions::default()).unwrap_err();
+    let SourceError::Read { n_rows, .. } = &error else { panic!("{error:?}") };
+    assert!((10_000..100_000).contains(n_rows), "{n_rows}");
+    assert!(error.hint().unwrap().contains("cut off"));
+}
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    let bomb = gzip(&vec![b'x'; 10 << 20]);
+    let files = Files::new(&[("a.csv.gz", &bomb)]);
+    let options = ReadOptions { max_file_bytes: 1 << 20, ..ReadOptions::default() };
+    let error = files.read(&["a.csv.gz"], &options).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "more than 1048576 bytes when decompressed");
+}
+
+#[test]
+fn utf16_is_decoded() {
+    let text = "\u{feff}a,b\r\n1,\u{1f600}\r\n";
+    for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let content: Vec<u8> = text.encode_utf16().flat_map(to_bytes).collect();
+        assert_eq!(rows(&read("a.csv", content).unwrap().batch), [r#"{"a":1,"b":"😀"}"#]);
+    }
+}
+
+#[test]
+fn a_model_reads_under_its_own_schema() {
+    let files = Files::new(&[
+        ("a.csv", b"x,port,ok,name\n1,22,TRUE,n\n2,ssh,1,\n"),
+        ("b.json", b"{\"port\":23.0,\"x\":{\"y\":1}}\n"),
+    ]);
+    let model = schema(&[
+        ("name", ColumnType::Text),
+        ("port", ColumnType::Integer),
+        ("ok", ColumnType::Boolean),
+        ("gone", ColumnType::Number),
+    ]);
+    let paths = [files.path("a.csv"), files.path("b.json")];
+    let events = read_events_as(&paths, &ReadOptions::default(), &model).unwrap();
+    assert_eq!(events.schema, model);
+    let expected = [
+        r#"{"name":"n","port":22,"ok":true,"gone":null}"#,
+        r#"{"name":null,"port":null,"ok":null,"gone":null}"#,
+        r#"{"name":null,"port":23,"ok":null,"gone":null}"#,
+    ];
+    assert_eq!(rows(&events.batch), expected);
+    assert_eq!(events.absent, ["gone"]);
+    assert_eq!(events.unparsed, [("port".to_owned(), 1), ("ok".to_owned(), 1)]);
+
+    let options = ReadOptions { keep_extra: true, ..ReadOptions::default() };
+    let events = read_events_as(&paths, &options, &model).unwrap();
+    let extra: Vec<_> = types(&events)[4..].to_vec();
+    assert_eq!(extra, [("x", ColumnType::Text), ("x.y", ColumnType::Text)]);
+    assert_eq!(rows(&events.batch)[0], r#"{"name":"n","port":22,"ok":true,"gone":null,"x":"1","x.y":null}"#);
+}
+
+#[test]
+fn a_file_that_changed_gives_no_wrong_line() {
+    let files = Files::new(&[("a.csv", b"a\n1\n2\n")]);
+    let events = files.read(&["a.csv"], &ReadOptions::default()).unwrap();
+    std::fs::write(files.path("a.csv"), "a\n1\n").unwrap();
+    assert!(matches!(raw_lines(&events, &[1]), Err(SourceError::Changed { line: 3, .. })));
+}
+
+#[test]
+fn lines_are_decoded_as_files_are_read() {
+    let model = schema(&[("b", ColumnType::Number), ("a", ColumnType::Text), ("c", ColumnType::Integer)]);
+    let header = vec!["a".to_owned(), "b".to_owned()];
+    let mut csv = LineDecoder::new(&model, &Layout::Delimited { delimiter: b',', header });
+    assert_eq!(rows(&csv.decode(b"\"x\ny\",1.5\r\n").unwrap()), [r#"{"b":1.5,"a":"x\ny","c":null}"#]);
+    assert_eq!(rows(&csv.decode(b",nan").unwrap()), [r#"{"b":null,"a":null,"c":null}"#]);
+    assert_eq!(csv.decode(b"x").unwrap_err().to_string(), "expected 2 fields, got 1");
+    assert_eq!(csv.decode(b"1,\"x").unwrap_err().to_string(), "quote opened in field `b` is never closed");
+    assert_eq!(csv.decode(b"\r\n").unwrap_err().to_string(), "blank line");
+
+    let mut json = LineDecoder::new(&model, &Layout::JsonLines);
+    assert_eq!(rows(&json.decode(b"{\"c\":\"7\",\"z\":1,\"a\":{}}\n").unwrap()), [r#"{"b":null,"a":null,"c":7}"#]);
+    assert_eq!(rows(&json.decode(b"{\"a\":1,\"a\":true,\"b\":\"x\"}").unwrap()), [r#"{"b":null,"a":"true","c":null}"#]);
+    assert_eq!(json.decode(b"[1]").unwrap_err().to_string(), "expected a JSON object");
+}
+
+#[test]
+fn a_stream_gives_what_has_arrived() {
+    /// Gives one piece a read, as a pipe does, and says so when it is read while empty.
+    struct Pipe(Vec<&'static [u8]>);
+    impl std::io::Read for Pipe {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            assert!(!self.0.is_empty(), "read although complete lines had arrived");
+            let piece = self.0.remove(0);
+            buf[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+    let model = schema(&[("a", ColumnType::Integer)]);
+    let pipe = Pipe(vec![b"{\"a\":1}\n{\"a\":2}\n{\"a\"", b":3}\n", b"x\n", b""]);
+    let mut stream = EventStream::new(BufReader::new(pipe), &ReadOptions::default(), &model).unwrap();
+    let batch = stream.next_batch(100).unwrap().unwrap();
+    assert_eq!(rows(&batch.batch), [r#"{"a":1}"#, r#"{"a":2}"#]);
+    assert_eq!(batch.lines, ["{\"a\":1}", "{\"a\":2}"]);
+    let batch = stream.next_batch(100).unwrap().unwrap();
+    assert_eq!((rows(&batch.batch), batch.places[0].line), (vec![r#"{"a":3}"#.to_owned()], 3));
+    let batch = stream.next_batch(100).unwrap().unwrap();
+    assert_eq!((batch.batch.num_rows(), batch.rejected[0].place.line), (0, 4));
+    assert!(stream.next_batch(100).unwrap().is_none());
+}
+
+#[rstest]
+fn a_stream_and_a_file_give_the_same_events(
+    #[values(1, 2, 3, 7)] capacity: usize,
+    #[values(1, 2, 100)] max_rows: usize,
+) {
+    let content = "\u{feff}a,b\r\n1,\"x\r\ny\"\r\n\r\n2\r\n3,\"z\"\"\"\r\nx,\"open\r\n4,é";
+    let files = Files::new(&[("a.csv", content.as_bytes())]);
+    let model = schema(&[("b", ColumnType::Text), ("a", ColumnType::Integer)]);
+    let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
+    let events = read_events_as(&[files.path("a.csv")], &options, &model).unwrap();
+    let reader = BufReader::with_capacity(capacity, content.as_bytes());
+    let streams: [Box<dyn FnMut() -> _>; 2] = [
+        {
+            let mut stream = EventStream::new(reader, &options, &model).unwrap();
+            Box::new(move || stream.next_batch(max_rows).unwrap())
+        },
+        {
+            let mut stream = EventStream::open(Path::new(&files.path("a.csv")), &options, &model).unwrap();
+            Box::new(move || stream.next_batch(max_rows).unwrap())
+        },
+    ];
+    for mut next in streams {
+        let (mut found, mut places, mut rejected, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        while let Some(batch) = next() {
+            assert!(batch.batch.num_rows() <= max_rows);
+            found.extend(rows(&batch.batch));
+            places.extend(batch.places);
+            rejected.extend(batch.rejected);
+            lines.extend(batch.lines);
+        }
+        assert_eq!(found, rows(&events.batch));
+        assert_eq!(places, events.places);
+        assert_eq!(rejected, events.rejected.kept);
+        assert_eq!(lines, raw_lines(&events, &[0, 1, 2]).unwrap());
+    }
+}

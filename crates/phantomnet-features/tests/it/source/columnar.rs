@@ -1,0 +1,92 @@
+//! Parquet beside text.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, Int32Builder, ListBuilder};
+use arrow_array::*;
+use arrow_schema::{DataType, Field};
+use parquet::arrow::ArrowWriter;
+
+use super::*;
+
+fn write(batch: &RecordBatch) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+fn sample() -> RecordBatch {
+    let mut binary = BinaryBuilder::new();
+    binary.append_value(b"a\xff");
+    binary.append_null();
+    let mut list = ListBuilder::new(Int32Builder::new());
+    list.append_value([Some(1), None]);
+    list.append_null();
+    let inner: ArrayRef = Arc::new(Int32Array::from(vec![7, 8]));
+    let nested = StructArray::new(
+        vec![Field::new("x", DataType::Int32, true)].into(),
+        vec![inner],
+        Some(vec![true, false].into()),
+    );
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("small", Arc::new(Int8Array::from(vec![Some(-1), None]))),
+        ("big", Arc::new(UInt64Array::from(vec![u64::MAX, 1]))),
+        ("float", Arc::new(Float32Array::from(vec![0.5, f32::NAN]))),
+        ("flag", Arc::new(BooleanArray::from(vec![true, false]))),
+        ("text", Arc::new(LargeStringArray::from(vec!["x", ""]))),
+        ("raw", Arc::new(binary.finish())),
+        ("at", Arc::new(TimestampMillisecondArray::from(vec![0, 1500]).with_timezone("UTC"))),
+        ("list", Arc::new(list.finish())),
+        ("nested", Arc::new(nested)),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+#[test]
+fn columns_take_the_four_types() {
+    let events = read("a.bin", write(&sample())).unwrap();
+    assert_eq!(events.files[0].format, Format::Parquet);
+    let expected = [
+        r#"{"small":-1,"big":1.8446744073709552e+19,"float":0.5,"flag":true,"text":"x","raw":"a�","at":"1970-01-01T00:00:00Z","list":"[1,null]","nested.x":7}"#,
+        r#"{"small":null,"big":1.0,"float":null,"flag":false,"text":"","raw":null,"at":"1970-01-01T00:00:01.500Z","list":null,"nested.x":null}"#,
+    ];
+    assert_eq!(rows(&events.batch), expected);
+    assert_eq!(raw_lines(&events, &[1]).unwrap(), [expected[1]]);
+    assert_eq!(events.places[1].line, 2);
+}
+
+#[test]
+fn parquet_joins_with_text() {
+    let files = Files::new(&[("a.parquet", &write(&sample())), ("b.csv", b"small,flag,float\nx,true,3\n")]);
+    let events = files.read(&[""], &ReadOptions::default()).unwrap();
+    let types: std::collections::BTreeMap<_, _> = types(&events).into_iter().collect();
+    assert_eq!(types["small"], ColumnType::Text);
+    assert_eq!(types["flag"], ColumnType::Boolean);
+    assert_eq!(types["float"], ColumnType::Number);
+    assert!(rows(&events.batch)[0].starts_with(r#"{"small":"-1","#));
+}
+
+#[test]
+fn a_compressed_parquet_file_is_refused() {
+    let files = Files::new(&[("a.parquet.gz", &gzip(&write(&sample())))]);
+    let error = files.read(&["a.parquet.gz"], &ReadOptions::default()).unwrap_err();
+    assert_eq!(message(&error), "`a.parquet.gz` is a compressed Parquet file, which is not read");
+}
+
+#[test]
+fn broken_bytes_are_errors_or_rows_but_no_panic() {
+    let bytes = write(&sample());
+    let files = Files::new(&[]);
+    for at in (0..bytes.len()).step_by(5) {
+        let mut broken = bytes.clone();
+        broken[at] ^= 0x55;
+        std::fs::write(files.path("a.parquet"), &broken).unwrap();
+        if let Ok(events) = files.read(&["a.parquet"], &ReadOptions::default()) {
+            assert_eq!(events.places.len(), events.batch.num_rows());
+        }
+        std::fs::write(files.path("a.parquet"), &bytes[..at]).unwrap();
+        assert!(files.read(&["a.parquet"], &ReadOptions::default()).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! What holds for any content.
+
+use std::io::Cursor;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use proptest::prelude::*;
+
+use super::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn cells_written_as_csv_are_read_as_they_were(
+        table in (1_usize..5).prop_flat_map(|n| proptest::collection::vec(proptest::collection::vec("[a-z\",\r\n é]{0,6}", n), 1..8)),
+        capacity in 1_usize..8,
+    ) {
+        let n_columns = table[0].len();
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let header: Vec<String> = (0..n_columns).map(|i| format!("c{i}")).collect();
+        writer.write_record(&header).unwrap();
+        for record in &table {
+            writer.write_record(record).unwrap();
+        }
+        let content = writer.into_inner().unwrap();
+        let events = read("a.csv", &content).unwrap();
+        prop_assert_eq!(events.rejected.n, 0);
+        prop_assert_eq!(events.batch.num_rows(), table.len());
+        let text = schema(&header.iter().map(|name| (name.as_str(), ColumnType::Text)).collect::<Vec<_>>());
+        let reader = BufReader::with_capacity(capacity, Cursor::new(content));
+        let mut stream = EventStream::new(reader, &ReadOptions::default(), &text).unwrap();
+        let mut streamed = Vec::new();
+        while let Some(batch) = stream.next_batch(3).unwrap() {
+            streamed.push(batch.batch);
+        }
+        let streamed = arrow_select::concat::concat_batches(&text.arrow(), &streamed).unwrap();
+        for (row, record) in table.iter().enumerate() {
+            for (column, cell) in record.iter().enumerate() {
+                let found = streamed.column(column).as_string::<i32>();
+                let found = found.is_valid(row).then(|| found.value(row));
+                prop_assert_eq!(found, (!cell.is_empty()).then_some(cell.as_str()));
+            }
+        }
+    }
+
+    #[test]
+    fn rows_written_as_json_are_read_as_they_were(
+        table in proptest::collection::vec(
+            (any::<Option<i64>>(), any::<Option<f64>>(), any::<Option<bool>>(), any::<Option<String>>()), 1..8,
+        ),
+    ) {
+        use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
+        let model = schema(&[
+            ("i", ColumnType::Integer), ("n.x", ColumnType::Number), ("b", ColumnType::Boolean), ("t", ColumnType::Text),
+        ]);
+        let batch = RecordBatch::try_new(model.arrow(), vec![
+            std::sync::Arc::new(table.iter().map(|row| row.0).collect::<Int64Array>()),
+            std::sync::Arc::new(table.iter().map(|row| row.1.filter(|x| !x.is_nan())).collect::<Float64Array>()),
+            std::sync::Arc::new(table.iter().map(|row| row.2).collect::<BooleanArray>()),
+            std::sync::Arc::new(table.iter().map(|row| row.3.clone()).collect::<StringArray>()),
+        ]).unwrap();
+        let content = rows(&batch).join("\n");
+        let files = Files::new(&[("a.json", content.as_bytes())]);
+        let found = read_events_as(&[files.path("a.json")], &ReadOptions::default(), &model).unwrap();
+        prop_assert_eq!(&found.batch, &batch);
+        let mut decoder = LineDecoder::new(&model, &Layout::JsonLines);
+        for (row, line) in content.split('\n').enumerate() {
+            prop_assert_eq!(decoder.decode(line.as_bytes()).unwrap(), batch.slice(row, 1));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        content in proptest::collection::vec(
+            prop_oneof![proptest::sample::select(&b"\",\n\r{}[]:\\1"[..]), any::<u8>()], 0..120,
+        ),
+        format in proptest::sample::select(&[Format::Csv, Format::Tsv, Format::JsonLines, Format::Parquet][..]),
+    ) {
+        let files = Files::new(&[("a", &content)]);
+        let options = ReadOptions { format: Some(format), max_rejected: 1.0, ..ReadOptions::default() };
+        if let Ok(events) = files.read(&["a"], &options) {
+            prop_assert_eq!(events.places.len(), events.batch.num_rows());
+            let all: Vec<usize> = (0..events.batch.num_rows()).collect();
+            prop_assert_eq!(raw_lines(&events, &all).unwrap().len(), all.len());
+        }
+    }
+}

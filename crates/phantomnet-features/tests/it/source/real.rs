@@ -1,0 +1,87 @@
+//! Logs of real honeypots and sensors.
+
+use std::path::PathBuf;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+
+use super::*;
+
+/// The folder of real logs beside the workspace, if there is one.
+fn real(path: &str) -> Option<Vec<String>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    if !folder.is_dir() {
+        eprintln!("SKIPPED, tested on small built-in logs alone: no folder `{}`", folder.display());
+        return None;
+    }
+    Some(vec![folder.join(path).to_str().unwrap().to_owned()])
+}
+
+#[rstest]
+#[case("phantomnet_week6/week6_test_events.csv", 220, 0)]
+#[case("phantomnet_week6/week6_test_events_2026-01-27.csv", 220, 0)]
+#[case("heralding_2025/log_auth.csv", 13_088, 0)]
+#[case("heralding_2025/log_session.csv", 15_696, 0)]
+#[case("http_params/payload_full.csv", 31_067, 0)]
+#[case("cic_ids2017/CICIDS2017_sample.csv", 6_311, 0)]
+#[case("web_payloads/XSS_dataset.csv", 13_686, 0)]
+#[case("web_payloads/XSS_dataset_2020.csv", 11_211, 0)]
+#[case("web_payloads/sqli_utf16.csv", 4_197, 0)]
+#[case("web_payloads/sqli_ragged.csv", 4_463, 25)]
+#[case("web_payloads/datasetCD.csv", 5_229, 0)]
+#[case("aws_honeypot_marx/AWS_Honeypot_marx-geo.csv.gz", 451_581, 0)]
+#[case("cowrie_2018/**/cowrie.json.*", 81_497, 0)]
+#[case("suricata/eve.json", 5_000, 0)]
+#[case("docker_api_honeypot/dockerapi.2375.jsonl.gz", 76_267, 0)]
+#[case("tpot_2025/dioneae_20k.json.gz", 20_799, 0)]
+#[case("tpot_2025/honeytrap_5k.json.gz", 4_999, 2)]
+#[case("zeek_samples/zat_json", 228, 0)]
+fn real_logs_are_read_whole(#[case] path: &str, #[case] n_rows: usize, #[case] n_rejected: u64) {
+    let Some(paths) = real(path) else { return };
+    let events = read_events(&paths, &ReadOptions::default()).unwrap();
+    assert_eq!(
+        (events.batch.num_rows(), events.rejected.n),
+        (n_rows, n_rejected),
+        "{:?}",
+        events.rejected.kept.first()
+    );
+    let row = n_rows - 1;
+    assert!(!raw_lines(&events, &[row]).unwrap()[0].is_empty());
+}
+
+#[test]
+fn both_week6_files_make_one_table() {
+    let Some(paths) = real("phantomnet_week6") else { return };
+    let events = read_events(&paths, &ReadOptions::default()).unwrap();
+    assert_eq!((events.batch.num_rows(), events.batch.num_columns()), (440, 10));
+    let port = events.batch.column_by_name("port").unwrap();
+    assert!(port.as_primitive_opt::<Int64Type>().is_some() && port.null_count() > 220);
+}
+
+#[test]
+fn infinite_rates_are_numbers() {
+    let Some(paths) = real("cic_ids2017/CICIDS2017_sample.csv") else { return };
+    let events = read_events(&paths, &ReadOptions::default()).unwrap();
+    let rates = events.batch.column_by_name("Flow Bytes/s").unwrap().as_primitive::<Float64Type>();
+    assert_eq!(rates.iter().flatten().filter(|x| x.is_infinite()).count(), 10);
+}
+
+#[test]
+fn nsl_kdd_takes_its_names_from_the_options() {
+    let Some(paths) = real("nsl_kdd/KDDTest+.txt") else { return };
+    let columns = Some((1..=43).map(|i| format!("f{i}")).collect());
+    let events = read_events(&paths, &ReadOptions { columns, ..ReadOptions::default() }).unwrap();
+    assert_eq!((events.batch.num_rows(), events.batch.num_columns()), (22_544, 43));
+    assert_eq!(types(&events)[41], ("f42", ColumnType::Text));
+}
+
+#[rstest]
+#[case("iot23_zeek/conn.log.labeled", "Unsupported")]
+#[case("suricata/alerts-only/honeypot-2018.json", "JsonLayout")]
+fn real_logs_in_other_formats_are_refused_clearly(#[case] path: &str, #[case] variant: &str) {
+    let Some(paths) = real(path) else { return };
+    let error = read_events(&paths, &ReadOptions::default()).unwrap_err();
+    assert!(format!("{error:?}").starts_with(variant), "{error:?}");
+    assert!(error.hint().is_some());
+}
