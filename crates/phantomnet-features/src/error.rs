@@ -192,6 +192,14 @@ pub enum ExpressionError {
 }
 
 impl ExpressionError {
+    /// Whether the events are to blame, and not the expression.
+    pub fn is_about_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Evaluate { .. } | Self::NoLabel { .. } | Self::TooManyClasses { .. } | Self::UnknownClass { .. }
+        )
+    }
+
     /// What the user can do about it, where that is not in the message itself.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Format, ReadOptions, SourceError};
+use crate::source::{Format, Layout, ReadOptions, SourceError};
 
 pub use crate::source::row_as_json;
 
@@ -35,16 +35,26 @@ impl ColumnType {
             Self::Text => DataType::Utf8,
         }
     }
-}
 
-impl std::fmt::Display for ColumnType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+    /// Its name in configurations and models: `integer`, `number`, `boolean` or `text`.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Integer => "integer",
             Self::Number => "number",
             Self::Boolean => "boolean",
             Self::Text => "text",
-        })
+        }
+    }
+
+    /// The type of a [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Integer, Self::Number, Self::Boolean, Self::Text].into_iter().find(|t| t.name() == name)
+    }
+}
+
+impl std::fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -149,6 +159,8 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// The format it was read as.
     pub format: Format,
+    /// How its records are laid out, as [`raw_lines`](crate::raw_lines) gives them; JSON for Parquet.
+    pub layout: Layout,
     /// Its size, decompressed.
     pub n_bytes: u64,
     /// Events read from it.

@@ -7,18 +7,23 @@
 //! is made of. Our own SQL functions are in [`functions`].
 
 mod error;
-pub mod events;
+mod events;
 mod expression;
 mod feature_set;
 pub mod functions;
 mod label;
 mod leak;
 mod matrix;
-pub mod source;
+mod source;
 
 pub use error::ExpressionError;
+pub use events::{ColumnType, EventSchema, Events, Place, Rejected, RejectedLine, SourceFile, row_as_json};
 pub use expression::Expression;
 pub use feature_set::FeatureSet;
 pub use label::{MAX_CLASSES, learn_classes, to_labels};
 pub use leak::{Overlap, overlaps};
 pub use matrix::{learn_schema, to_matrix};
+pub use source::{
+    EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, SourceError, expand_paths, raw_lines,
+    read_events, read_events_as,
+};

@@ -37,6 +37,7 @@ use crate::events::ColumnType;
 pub use decoder::{LineDecoder, Reason};
 pub use error::SourceError;
 pub use parser::Layout;
+pub use path::expand_paths;
 pub use raw::raw_lines;
 pub use read::{read_events, read_events_as};
 pub use row_json::row_as_json;
@@ -58,6 +59,17 @@ pub enum Format {
 }
 
 impl Format {
+    /// The format of a name in configurations: `csv`, `tsv`, `jsonl` or `parquet`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "csv" => Some(Self::Csv),
+            "tsv" => Some(Self::Tsv),
+            "jsonl" => Some(Self::JsonLines),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+
     /// What stands between fields; `None` for formats without.
     pub(crate) fn delimiter(self) -> Option<u8> {
         match self {

@@ -35,10 +35,18 @@ pub(crate) fn by_name(path: &Path) -> Named {
     }
 }
 
-/// The files that paths stand for, in the order of the paths and sorted by name within each, and warnings.
+/// The files that paths stand for, in the order of the paths and sorted by name within each.
 ///
 /// A path is a file, a folder, whose files with a known extension are meant (not those in folders below it), or a
 /// pattern with `*`, `?`, `[...]` or `**`. A file that is named twice comes once.
+///
+/// # Errors
+/// When a path does not exist, or stands for no file.
+pub fn expand_paths(paths: &[String]) -> Result<Vec<PathBuf>, SourceError> {
+    expand(paths).map(|(files, _)| files)
+}
+
+/// [`expand_paths`], with a warning for each file that is named twice.
 pub(crate) fn expand(paths: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
     if paths.is_empty() {
         return Err(SourceError::NoPaths);

@@ -135,6 +135,7 @@ impl<'a> Reading<'a> {
         let (rows_before, rejected_before) = (self.table.n_rows(), self.rejected.n);
         // The file itself is entered when its size is known; places count on its index.
         let mut is_empty = false;
+        let mut layout = Layout::JsonLines;
         let text = if format == Format::Parquet {
             parquet::read(path, &mut self.table)?;
             let file = self.files.len() as u32;
@@ -149,7 +150,9 @@ impl<'a> Reading<'a> {
             text
         } else {
             let mut records = Records::new(opened.text, opened.terminator, self.options.max_line_bytes);
-            is_empty = !self.read_records(path, format, &mut records)?;
+            let read = self.read_records(path, format, &mut records)?;
+            is_empty = read.is_none();
+            layout = read.unwrap_or(layout);
             records.into_reader()
         };
         let (n_bytes, digest) = measure(text);
@@ -157,7 +160,7 @@ impl<'a> Reading<'a> {
         self.fingerprint.update(digest);
         let n_rows = (self.table.n_rows() - rows_before) as u64;
         let n_rejected = self.rejected.n - rejected_before;
-        self.files.push(SourceFile { path: path.to_path_buf(), format, n_bytes, n_rows, n_rejected });
+        self.files.push(SourceFile { path: path.to_path_buf(), format, layout, n_bytes, n_rows, n_rejected });
         Ok(match (n_rows, n_rejected) {
             (1.., _) => None,
             _ if is_empty => Some("is empty"),
@@ -169,8 +172,13 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Reads the records of a text; `false` when there is nothing in it.
-    fn read_records(&mut self, path: &Path, format: Format, records: &mut Records<Text>) -> Result<bool, SourceError> {
+    /// Reads the records of a text and tells their layout; `None` when there is nothing in it.
+    fn read_records(
+        &mut self,
+        path: &Path,
+        format: Format,
+        records: &mut Records<Text>,
+    ) -> Result<Option<Layout>, SourceError> {
         let rows_before = self.table.n_rows();
         let read = |n_rows: usize, source| {
             let n_rows = (n_rows - rows_before) as u64;
@@ -179,7 +187,7 @@ impl<'a> Reading<'a> {
         let mut warnings = Vec::new();
         let layout = match read_layout(records, format, self.options.columns.as_deref(), &mut warnings) {
             Ok(layout) => layout,
-            Err(NoLayout::Empty) => return Ok(false),
+            Err(NoLayout::Empty) => return Ok(None),
             Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: path.to_path_buf(), reason }),
             Err(NoLayout::Io(source)) => return Err(read(rows_before, source)),
         };
@@ -227,7 +235,7 @@ impl<'a> Reading<'a> {
             let (path, n) = (path.display(), parser.n_lossy);
             self.warnings.push(format!("`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD"));
         }
-        Ok(true)
+        Ok(Some(layout))
     }
 
     fn reject(&mut self, place: Place, reason: String, bytes: &[u8]) {

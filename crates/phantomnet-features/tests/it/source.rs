@@ -11,9 +11,9 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use arrow_array::RecordBatch;
-use phantomnet_features::events::{ColumnType, EventSchema, Events, row_as_json};
-use phantomnet_features::source::{
-    EventStream, Format, Layout, LineDecoder, ReadOptions, SourceError, raw_lines, read_events, read_events_as,
+use phantomnet_features::{
+    ColumnType, EventSchema, EventStream, Events, Format, Layout, LineDecoder, ReadOptions, SourceError, raw_lines,
+    read_events, read_events_as, row_as_json,
 };
 use rstest::rstest;
 use tempfile::TempDir;
