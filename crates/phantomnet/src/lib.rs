@@ -1,1 +1,34 @@
-//! The command line and the pipeline from event log to tracked model.
+//! From event logs to a tracked, evaluated, saved attack classifier: the pipeline, and the command line over it.
+//!
+//! [`pipeline::train`] is the main job as a function, for embedding and for learners of other crates.
+
+pub mod cli;
+mod commands;
+pub mod config;
+pub mod failure;
+pub mod pipeline;
+mod signals;
+mod terminal;
+
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+
+/// Runs a command; what it has to say goes to the terminal.
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Train(args) => commands::train::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+        Command::Latency(args) => commands::latency::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Runs(command) => commands::runs::run(&command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            terminal::say(&failure::render(&failure));
+            failure.kind.exit_code()
+        }
+    }
+}

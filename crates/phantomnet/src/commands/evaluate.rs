@@ -1,0 +1,109 @@
+//! `phantomnet evaluate`
+
+use std::process::ExitCode;
+
+use phantomnet_features::{Events, Expression, read_events_as, to_labels};
+use phantomnet_model::Probabilities;
+use phantomnet_score::Scorer;
+use serde_json::json;
+
+use super::{figure, with_interval};
+use crate::cli::EvaluateArgs;
+use crate::config::Config;
+use crate::failure::{Failure, visible};
+use crate::pipeline::data::{expression_failure, keep_labelled, read_options, source_failure};
+use crate::pipeline::latency::{columns_of, score_failure};
+use crate::pipeline::{Judgement, gate, judge_probabilities};
+use crate::terminal;
+
+const SHOWN: [&str; 9] = [
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "roc_auc",
+    "pr_auc",
+    "log_loss",
+    "false_alarms_per_1000",
+];
+
+pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
+    let scorer = Scorer::load(&args.model).map_err(score_failure)?;
+    let config = args.config.resolve(Vec::new())?;
+    let events =
+        read_events_as(&args.data, &read_options(&config)?, scorer.labelled_schema()).map_err(source_failure)?;
+    let n_rejected = events.rejected.n;
+    let mut warnings = events.warnings.clone();
+    let label = &scorer.bundle().pipeline.label;
+    let expression =
+        Expression::compile(&label.name, &label.expr, &events.batch.schema()).map_err(expression_failure)?;
+    if let Some(column) = expression.columns().iter().find(|c| events.absent.contains(c)) {
+        return Err(Failure::data(format!("the label reads column `{column}`, which the data do not have"))
+            .hint("evaluate needs labelled events; `phantomnet predict` does without"));
+    }
+    let array = expression.evaluate(&events.batch).map_err(expression_failure)?;
+    let labels = to_labels(&array, &label.classes).map_err(expression_failure)?;
+    let (events, labels, n_unlabelled) = keep_labelled(events, labels)?;
+    if n_unlabelled > 0 {
+        warnings.push(format!("{n_unlabelled} events have no label and are left out"));
+    }
+    let judgement = judge(&config, &scorer, &events, &labels)?;
+    let gate = gate::judge(&config.gate, &judgement.metrics);
+    for warning in &warnings {
+        terminal::warn(warning);
+    }
+    if args.json {
+        let confusion: Vec<&[u64]> = (0..label.classes.len()).map(|c| judgement.evaluation.confusion.row(c)).collect();
+        terminal::print_json(&json!({
+            "model": args.model,
+            "model_kind": scorer.bundle().pipeline.model.kind,
+            "n_rows": labels.len(),
+            "n_rejected": n_rejected,
+            "n_unlabelled": n_unlabelled,
+            "classes": label.classes.names,
+            "metrics": judgement.metrics,
+            "confusion_matrix": confusion,
+            "warnings": warnings,
+        }))?;
+    } else {
+        summarize(&scorer, &judgement, labels.len(), n_rejected);
+    }
+    // Gates are of the training run; those that speak of metrics found here are judged here too.
+    Ok(if gate.is_ok_and(|g| !g.passed) { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn judge(config: &Config, scorer: &Scorer, events: &Events, labels: &[u32]) -> Result<Judgement, Failure> {
+    if labels.is_empty() {
+        return Err(Failure::data("no event has a label").hint("check the label's columns with `phantomnet inspect`"));
+    }
+    let label = &scorer.bundle().pipeline.label;
+    let scores = scorer.score(&columns_of(&events.batch, scorer)?).map_err(score_failure)?;
+    let total = label.train_counts.iter().sum::<u64>().max(1) as f64;
+    let shares: Vec<f32> = label.train_counts.iter().map(|&n| (n as f64 / total) as f32).collect();
+    let baseline = Probabilities::new(label.classes.len(), shares.repeat(labels.len()));
+    let mut config = config.clone();
+    config.evaluate.decision_threshold = scorer.bundle().pipeline.decision_threshold;
+    judge_probabilities(&config, labels, scores.probabilities, &baseline, &label.classes)
+}
+
+fn summarize(scorer: &Scorer, judgement: &Judgement, n_rows: usize, n_rejected: u64) {
+    let metrics = &judgement.metrics;
+    let kind = &scorer.bundle().pipeline.model.kind;
+    terminal::say(&format!("\n{} on {n_rows} events, {n_rejected} lines rejected", visible(kind)));
+    let mut rows = vec![["", "value [95 % interval]", "majority"].map(String::from).to_vec()];
+    for key in SHOWN.iter().filter(|k| metrics.get(k).is_some()) {
+        let baseline = metrics.get(&format!("baseline_{key}")).map_or_else(String::new, figure);
+        rows.push(vec![(*key).to_owned(), with_interval(metrics, key), baseline]);
+    }
+    terminal::say(terminal::table(&rows).trim_end());
+    let names = &scorer.bundle().pipeline.label.classes.names;
+    terminal::say("\n  rows are true classes, columns predicted ones");
+    let confusion = &judgement.evaluation.confusion;
+    let cell = |name: &String| visible(name);
+    let mut rows = vec![std::iter::once(String::new()).chain(names.iter().map(cell)).collect::<Vec<_>>()];
+    for (c, name) in names.iter().enumerate() {
+        rows.push(std::iter::once(cell(name)).chain(confusion.row(c).iter().map(u64::to_string)).collect());
+    }
+    terminal::say(terminal::table(&rows).trim_end());
+}

@@ -1,0 +1,129 @@
+//! `phantomnet inspect`
+
+use std::process::ExitCode;
+
+use phantomnet_features::{Events, Expression, FeatureSet, learn_classes, overlaps, to_labels};
+use serde_json::{Value, json};
+
+use crate::cli::InspectArgs;
+use crate::config::Config;
+use crate::failure::{Failure, visible};
+use crate::pipeline::data::{balance, expression_failure, feature_expressions, missing, read};
+use crate::terminal;
+
+/// Rejected lines shown to people.
+const SHOWN_REJECTED: usize = 10;
+
+pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
+    // The data are looked at whatever is wrong with them; that is what this command is for.
+    let mut config = args.resolve()?;
+    config.data.max_rejected = 1.0;
+    let events = read(&config)?;
+    let label = if config.label.expr.trim().is_empty() { None } else { Some(inspect_label(&config, &events)?) };
+    let missing = missing(&events.batch);
+    if args.json {
+        terminal::print_json(&document(&events, &missing, label.as_ref()))?;
+    } else {
+        show(&events, &missing, label.as_ref());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct LabelView {
+    name: String,
+    balance: Vec<(String, u64)>,
+    n_unlabelled: usize,
+    leaks: Vec<String>,
+}
+
+fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure> {
+    let schema = events.batch.schema();
+    let label = Expression::compile(&config.label.name, config.label_expr()?, &schema).map_err(expression_failure)?;
+    let features =
+        FeatureSet::compile(feature_expressions(config, events, &label), &schema).map_err(expression_failure)?;
+    let array = label.evaluate(&events.batch).map_err(expression_failure)?;
+    let classes = learn_classes(&label, &array, config.label.positive.as_deref()).map_err(expression_failure)?;
+    let labels = to_labels(&array, &classes).map_err(expression_failure)?;
+    let known: Vec<u32> = labels.iter().flatten().copied().collect();
+    Ok(LabelView {
+        name: label.name.clone(),
+        balance: balance(&known, &classes),
+        n_unlabelled: labels.len() - known.len(),
+        leaks: overlaps(&label, &features).iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn document(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) -> Value {
+    let columns: Vec<Value> = events
+        .schema
+        .columns()
+        .iter()
+        .zip(missing)
+        .map(|((name, t), (_, n))| json!({"name": name, "type": t.name(), "n_missing": n}))
+        .collect();
+    let rejected: Vec<Value> = events
+        .rejected
+        .kept
+        .iter()
+        .map(|r| {
+            let file = &events.files[r.place.file as usize].path;
+            json!({"file": file, "line": r.place.line, "reason": r.reason, "excerpt": r.excerpt})
+        })
+        .collect();
+    let files: Vec<Value> = events
+        .files
+        .iter()
+        .map(|f| json!({"path": f.path, "n_bytes": f.n_bytes, "n_rows": f.n_rows, "n_rejected": f.n_rejected}))
+        .collect();
+    let label = label.map(|l| {
+        let balance: serde_json::Map<String, Value> = l.balance.iter().map(|(c, n)| (c.clone(), json!(n))).collect();
+        json!({"name": l.name, "balance": balance, "n_unlabelled": l.n_unlabelled, "leaks": l.leaks})
+    });
+    json!({
+        "n_rows": events.batch.num_rows(),
+        "n_rejected": events.rejected.n,
+        "files": files,
+        "columns": columns,
+        "rejected": rejected,
+        "label": label,
+        "fingerprint": events.fingerprint,
+        "warnings": events.warnings,
+    })
+}
+
+fn show(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) {
+    let n_rows = events.batch.num_rows();
+    for file in &events.files {
+        let path = visible(&file.path.display().to_string());
+        terminal::say(&format!(
+            "{path}: {} events, {} lines rejected, {} bytes",
+            file.n_rows, file.n_rejected, file.n_bytes
+        ));
+    }
+    let mut rows = vec![["column", "type", "missing", ""].map(String::from).to_vec()];
+    for ((name, t), (_, n)) in events.schema.columns().iter().zip(missing) {
+        let share = format!("{:.1} %", 100.0 * *n as f64 / n_rows.max(1) as f64);
+        rows.push(vec![visible(name), t.name().to_owned(), n.to_string(), share]);
+    }
+    terminal::say(terminal::table(&rows).trim_end());
+    if let Some(label) = label {
+        terminal::say(&format!("label {}", visible(&label.name)));
+        let total: u64 = label.balance.iter().map(|(_, n)| n).sum();
+        let share = |n: u64| format!("{:.1} %", 100.0 * n as f64 / total.max(1) as f64);
+        let mut rows: Vec<Vec<String>> =
+            label.balance.iter().map(|(c, n)| vec![visible(c), n.to_string(), share(*n)]).collect();
+        if label.n_unlabelled > 0 {
+            rows.push(vec!["(no label)".into(), label.n_unlabelled.to_string()]);
+        }
+        terminal::say(terminal::table(&rows).trim_end());
+        label.leaks.iter().for_each(|l| terminal::warn(&format!("possible leak: {l}")));
+    }
+    for r in events.rejected.kept.iter().take(SHOWN_REJECTED) {
+        let file = visible(&events.files[r.place.file as usize].path.display().to_string());
+        terminal::say(&format!("rejected {file}:{}: {}: {}", r.place.line, visible(&r.reason), visible(&r.excerpt)));
+    }
+    if events.rejected.n as usize > SHOWN_REJECTED {
+        terminal::say(&format!("... and {} more; --json shows them", events.rejected.n as usize - SHOWN_REJECTED));
+    }
+    events.warnings.iter().for_each(|w| terminal::warn(w));
+}

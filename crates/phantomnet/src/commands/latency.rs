@@ -1,0 +1,62 @@
+//! `phantomnet latency`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use phantomnet_features::{Layout, read_events_as};
+use phantomnet_score::Scorer;
+use serde_json::json;
+
+use crate::cli::LatencyArgs;
+use crate::failure::Failure;
+use crate::pipeline::data::{read_options, source_failure, take};
+use crate::pipeline::latency::{Effort, RawLines, columns_of, measure, raw_lines, score_failure};
+use crate::pipeline::slow_expressions;
+use crate::terminal;
+
+/// Events measured one by one at most; each is measured several times.
+const MAX_ROWS: usize = 2_000;
+const EFFORT: Effort = Effort { samples: 20_000, time: Duration::from_secs(2) };
+
+pub(crate) fn run(args: &LatencyArgs) -> Result<ExitCode, Failure> {
+    let scorer = Scorer::load(&args.model).map_err(score_failure)?;
+    let (raw, batch) = if args.data.is_empty() {
+        (golden_lines(&scorer), None)
+    } else {
+        let config = args.config.resolve(Vec::new())?;
+        let events =
+            read_events_as(&args.data, &read_options(&config)?, &scorer.event_schema()).map_err(source_failure)?;
+        let rows: Vec<u32> = (0..events.batch.num_rows().min(MAX_ROWS) as u32).collect();
+        let batch = columns_of(&take(&events.batch, &rows)?, &scorer)?;
+        (raw_lines(&events, &rows)?, Some(batch))
+    };
+    for warning in slow_expressions(&scorer) {
+        terminal::warn(&warning);
+    }
+    let n_events: usize = raw.iter().map(|p| p.lines.len()).sum();
+    let latency = measure(&scorer, &raw, batch.as_ref(), EFFORT)?;
+    if args.json {
+        let mut document = serde_json::to_value(latency.metrics()).unwrap_or_default();
+        document["n_events"] = json!(n_events);
+        document["n_measurements"] = json!(latency.micros.len());
+        terminal::print_json(&document)?;
+    } else {
+        let mut rows = vec![vec!["raw line to verdict".to_owned(), "us".to_owned()]];
+        for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
+            rows.push(vec![name.to_owned(), format!("{:.1}", latency.percentile(q))]);
+        }
+        rows.push(vec!["mean".to_owned(), format!("{:.1}", latency.mean())]);
+        terminal::say(terminal::table(&rows).trim_end());
+        if let Some(rate) = latency.rows_per_second {
+            terminal::say(&format!("  {rate:.0} events/s in batches"));
+        }
+        terminal::say(&format!("  {} measurements of {n_events} events, one thread", latency.micros.len()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The model's own golden events as JSON lines.
+fn golden_lines(scorer: &Scorer) -> Vec<RawLines> {
+    let line = |g: &phantomnet_model::Golden| serde_json::Value::Object(g.event.clone()).to_string().into_bytes();
+    vec![RawLines { layout: Layout::JsonLines, lines: scorer.bundle().golden.iter().map(line).collect() }]
+}

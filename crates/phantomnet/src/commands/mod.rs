@@ -1,0 +1,30 @@
+//! One command a file: resolve the flags, do the work, say what came of it.
+
+pub(crate) mod evaluate;
+pub(crate) mod inspect;
+pub(crate) mod latency;
+pub(crate) mod predict;
+mod predict_output;
+pub(crate) mod runs;
+pub(crate) mod train;
+
+use phantomnet_learn::metrics::MetricMap;
+
+/// `0.8864 [0.7605, 0.9505]`, the interval where there is one.
+fn with_interval(metrics: &MetricMap, key: &str) -> String {
+    let value = metrics.get(key).map_or_else(String::new, figure);
+    match (metrics.get(&format!("{key}.lo")), metrics.get(&format!("{key}.hi"))) {
+        (Some(lo), Some(hi)) if lo.is_finite() && hi.is_finite() => format!("{value} [{}, {}]", figure(lo), figure(hi)),
+        _ => value,
+    }
+}
+
+/// A figure for people: four decimals, or fewer for large ones.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        v if v.is_nan() => "not defined".into(),
+        v if v >= 1000.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.4}"),
+    }
+}

@@ -1,0 +1,165 @@
+//! `phantomnet predict`
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::ExitCode;
+
+use arrow_array::RecordBatch;
+use phantomnet_features::{
+    EventStream, Events, Format, Layout, Place, RejectedLine, expand_paths, read_events_as, row_as_json,
+};
+use phantomnet_score::{Scorer, Scores};
+
+use super::predict_output::{Output, Row};
+use crate::cli::PredictArgs;
+use crate::config::Config;
+use crate::failure::{Failure, visible};
+use crate::pipeline::data::{read_options, source_failure};
+use crate::pipeline::latency::{columns_of, score_failure};
+use crate::terminal;
+
+/// Events scored at a time.
+const BATCH_ROWS: usize = 8_192;
+/// Rejected lines that are shown.
+const SHOWN_REJECTED: u64 = 5;
+
+pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
+    let scorer = Scorer::load(&args.model).map_err(score_failure)?;
+    let config = args.config.resolve(Vec::new())?;
+    let output = Output::new(args, &scorer)?;
+    let mut prediction = Prediction { scorer: &scorer, output, n_rows: 0, n_rejected: 0, n_unparsed: 0 };
+    let mut options = read_options(&config)?;
+    options.keep_extra = true;
+    if args.data.is_empty() || args.data == ["-"] {
+        let reader = BufReader::with_capacity(1 << 16, std::io::stdin());
+        let stream = EventStream::new(reader, &options, &scorer.event_schema()).map_err(source_failure)?;
+        prediction.stream(stream, "-")?;
+    } else {
+        for path in expand_paths(&args.data).map_err(source_failure)? {
+            let name = path.display().to_string();
+            if options.format == Some(Format::Parquet) || is_parquet(&path) {
+                // Parquet is no stream of lines; its rejected share is judged over all input, below.
+                options.max_rejected = 1.0;
+                let events = read_events_as(std::slice::from_ref(&name), &options, &scorer.event_schema())
+                    .map_err(source_failure)?;
+                prediction.events(&events, &name)?;
+            } else {
+                let stream = EventStream::open(&path, &options, &scorer.event_schema()).map_err(source_failure)?;
+                prediction.stream(stream, &name)?;
+            }
+        }
+    }
+    prediction.finish(&config)
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet"))
+}
+
+struct Prediction<'a> {
+    scorer: &'a Scorer,
+    output: Output,
+    n_rows: u64,
+    n_rejected: u64,
+    n_unparsed: u64,
+}
+
+impl Prediction<'_> {
+    /// Scores a stream as it arrives; what has arrived is written before more is waited for.
+    fn stream<R: BufRead>(&mut self, mut stream: EventStream<R>, name: &str) -> Result<(), Failure> {
+        stream.warnings().iter().for_each(|w| terminal::warn(w));
+        let layout = stream.layout().clone();
+        while let Some(part) = stream.next_batch(BATCH_ROWS).map_err(source_failure)? {
+            part.rejected.iter().for_each(|r| self.reject(r, name));
+            self.n_unparsed += part.n_unparsed;
+            self.score(&part.batch, Some((&part.lines, &layout)), &part.places, name)?;
+            self.output.flush()?;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self, events: &Events, name: &str) -> Result<(), Failure> {
+        events.rejected.kept.iter().for_each(|r| self.reject(r, name));
+        events.warnings.iter().for_each(|w| terminal::warn(w));
+        for start in (0..events.batch.num_rows()).step_by(BATCH_ROWS) {
+            let n = BATCH_ROWS.min(events.batch.num_rows() - start);
+            self.score(&events.batch.slice(start, n), None, &events.places[start..start + n], name)?;
+        }
+        Ok(())
+    }
+
+    /// Scores a batch. If an expression fails on it, event by event, so that one bad event does not take others with it.
+    fn score(
+        &mut self,
+        batch: &RecordBatch,
+        raw: Option<(&[String], &Layout)>,
+        places: &[Place],
+        name: &str,
+    ) -> Result<(), Failure> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        match self.scorer.score(&columns_of(batch, self.scorer)?) {
+            Ok(scores) => self.write(batch, &scores, raw),
+            Err(error) if batch.num_rows() == 1 => {
+                let excerpt = raw.map_or_else(String::new, |(lines, _)| lines[0].chars().take(80).collect());
+                self.reject(&RejectedLine { place: places[0], reason: error.to_string(), excerpt }, name);
+                Ok(())
+            }
+            Err(_) => (0..batch.num_rows()).try_for_each(|i| {
+                let raw = raw.map(|(lines, layout)| (&lines[i..=i], layout));
+                self.score(&batch.slice(i, 1), raw, &places[i..=i], name)
+            }),
+        }
+    }
+
+    fn write(
+        &mut self,
+        batch: &RecordBatch,
+        scores: &Scores,
+        raw: Option<(&[String], &Layout)>,
+    ) -> Result<(), Failure> {
+        self.n_rows += batch.num_rows() as u64;
+        self.output.begin(batch, raw.map(|(_, layout)| layout))?;
+        for i in 0..batch.num_rows() {
+            let verdict = scores.verdict(i);
+            let probabilities = scores.probabilities.row(i);
+            let row =
+                Row { batch, i, raw: raw.map(|(lines, layout)| (lines[i].as_str(), layout)), verdict, probabilities };
+            self.output.row(&row, || row_as_json(batch, i))?;
+        }
+        self.output.end(batch, scores)
+    }
+
+    fn reject(&mut self, rejected: &RejectedLine, name: &str) {
+        self.n_rejected += 1;
+        if self.n_rejected <= SHOWN_REJECTED {
+            let excerpt = visible(&rejected.excerpt);
+            terminal::warn(&format!("{name}:{}: {}: {excerpt}", rejected.place.line, rejected.reason));
+        }
+    }
+
+    fn finish(self, config: &Config) -> Result<ExitCode, Failure> {
+        self.output.finish()?;
+        if self.n_rejected > SHOWN_REJECTED {
+            terminal::warn(&format!("... and {} more", self.n_rejected - SHOWN_REJECTED));
+        }
+        if self.n_unparsed > 0 {
+            terminal::warn(&format!(
+                "{} cells do not have the type they had in training and count as missing",
+                self.n_unparsed
+            ));
+        }
+        let n_lines = self.n_rows + self.n_rejected;
+        terminal::say(&format!("{} events scored, {} lines rejected", self.n_rows, self.n_rejected));
+        if self.n_rejected as f64 > config.data.max_rejected * n_lines as f64 {
+            let limit = config.data.max_rejected;
+            return Err(Failure::data(format!(
+                "{} of {n_lines} lines were rejected, more than {limit} of them",
+                self.n_rejected
+            ))
+            .hint("the others were scored; raise `data.max_rejected` if this is expected"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,284 @@
+//! Every configuration key: its place, type, default and meaning.
+//!
+//! One table, from which unknown keys are refused, values are checked and `docs/reference/configuration.md` is made.
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// One of a few words.
+    Word(&'static [&'static str]),
+    /// `true` or `false`.
+    Bool,
+    /// A whole number in a closed range.
+    Integer(i64, i64),
+    /// A number in a range; the flags say whether the lower and the upper end belong to it.
+    Number(f64, f64, bool, bool),
+    /// A list of texts.
+    Texts,
+    /// A table from names to texts.
+    TextTable,
+    /// A table from names to numbers.
+    NumberTable,
+    /// Several forms, checked by the learner: a number, a word or a table.
+    Any(&'static str),
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Dotted path, such as `holdout.test_size`.
+    pub path: &'static str,
+    /// Its values.
+    pub kind: Kind,
+    /// Default as it would be written in TOML; empty where the key is absent by default.
+    pub default: &'static str,
+    /// Effect, unit and counterpart elsewhere.
+    pub doc: &'static str,
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { path, kind, default, doc }
+}
+
+const BIG: i64 = i64::MAX;
+
+/// Names of the learners behind `model.kind`.
+pub const LEARNERS: &[&str] = &["random_forest", "logistic_regression", "majority"];
+
+/// All keys, in the order of the reference page.
+pub const KEYS: &[Key] = &[
+    key(
+        "data.paths",
+        Kind::Texts,
+        r#"["data/*.csv"]"#,
+        "Files, folders and globs of events: CSV, TSV, JSON lines, Parquet, plain or .gz or .zst. Relative to the working directory. Files named on the command line replace them.",
+    ),
+    key(
+        "data.format",
+        Kind::Word(&["csv", "tsv", "jsonl", "parquet"]),
+        "",
+        "Format of all files; otherwise each is told by its name and first bytes.",
+    ),
+    key("data.columns", Kind::Texts, "", "Column names, in order, for CSV and TSV files without a header."),
+    key(
+        "data.types",
+        Kind::TextTable,
+        "",
+        "Column types that are not to be inferred: `integer`, `number`, `boolean` or `text` by column name.",
+    ),
+    key(
+        "data.max_rejected",
+        Kind::Number(0.0, 1.0, true, true),
+        "0.01",
+        "Share of lines that may be unreadable before the run stops with exit status 3.",
+    ),
+    key(
+        "data.ignore",
+        Kind::Texts,
+        "[]",
+        "Columns that default features are not made of. Expressions may still name them.",
+    ),
+    key(
+        "data.synthetic",
+        Kind::Bool,
+        "false",
+        "Marks the data as made up; shown wherever results are. Files named on the command line reset it.",
+    ),
+    key("label.name", Kind::Text, r#""label""#, "Name of the label in reports and runs."),
+    key(
+        "label.expr",
+        Kind::Text,
+        "",
+        "Required. SQL expression over the event's columns. Boolean (or 0 and 1): `true` is class `attack`, `false` is `benign`. Text or integers: each value is a class. Events where it is NULL have no label and are left out.",
+    ),
+    key(
+        "label.positive",
+        Kind::Text,
+        "",
+        "With two classes named by text: the one whose probability is the score. By default the later in order.",
+    ),
+    key(
+        "label.allow_overlap",
+        Kind::Bool,
+        "false",
+        "Turns the leak guard's error, a feature that reads a column of the label, into a warning that the run records.",
+    ),
+    key(
+        "features",
+        Kind::TextTable,
+        "",
+        "Features: name = SQL expression over the event's columns. Numbers, booleans, and text as categories. Without this table every column that the label does not read is used: numbers and booleans as they are, text of few values as categories, other text by `payload_length` and `shannon_entropy`.",
+    ),
+    key(
+        "holdout.kind",
+        Kind::Word(&["stratified"]),
+        r#""stratified""#,
+        "How rows are kept for the final judgement: the same class shares on both sides.",
+    ),
+    key(
+        "holdout.test_size",
+        Kind::Number(0.0, 1.0, false, false),
+        "0.2",
+        "Share of rows kept for the final judgement.",
+    ),
+    key(
+        "holdout.seed",
+        Kind::Integer(0, BIG),
+        "42",
+        "Seed of everything random: hold-out, folds, learner and bootstrap, unless they have one of their own.",
+    ),
+    key(
+        "cv.n_folds",
+        Kind::Integer(0, 1000),
+        "5",
+        "Folds of the stratified cross-validation over the training rows; 0 leaves it out.",
+    ),
+    key("cv.n_repeats", Kind::Integer(1, 1000), "1", "Times the cross-validation is repeated with other folds."),
+    key("cv.seed", Kind::Integer(0, BIG), "", "Seed of the folds; by default that of the hold-out."),
+    key("model.kind", Kind::Word(LEARNERS), r#""random_forest""#, "The learner."),
+    key("model.n_estimators", Kind::Integer(1, 10_000), "100", "`random_forest`: number of trees."),
+    key(
+        "model.max_depth",
+        Kind::Integer(1, 1_000_000),
+        "",
+        "`random_forest`: largest depth of a tree; unlimited by default.",
+    ),
+    key(
+        "model.max_features",
+        Kind::Any("`sqrt`, `log2`, `all`, a whole number or a share below 1"),
+        r#""sqrt""#,
+        "`random_forest`: features tried at each node.",
+    ),
+    key("model.min_samples_split", Kind::Integer(2, BIG), "2", "`random_forest`: rows a node must have to be split."),
+    key("model.min_samples_leaf", Kind::Integer(1, BIG), "1", "`random_forest`: rows each side of a split must keep."),
+    key(
+        "model.class_weight",
+        Kind::Any("`balanced` or a table from class names to weights"),
+        "",
+        "`random_forest`: weight of each class; equal by default.",
+    ),
+    key("model.bootstrap", Kind::Bool, "true", "`random_forest`: whether each tree sees a bootstrap of the rows."),
+    key(
+        "model.c",
+        Kind::Number(0.0, f64::INFINITY, false, false),
+        "1.0",
+        "`logistic_regression`: inverse strength of the L2 penalty. scikit-learn: `C`.",
+    ),
+    key("model.max_iter", Kind::Integer(1, 1_000_000), "100", "`logistic_regression`: iterations of the optimiser."),
+    key("model.seed", Kind::Integer(0, BIG), "", "Seed of the learner; by default that of the hold-out."),
+    key(
+        "evaluate.decision_threshold",
+        Kind::Number(0.0, 1.0, true, true),
+        "0.5",
+        "Two classes: score above which an event is flagged.",
+    ),
+    key(
+        "evaluate.zero_division",
+        Kind::Any("0, 1 or `nan`"),
+        "0",
+        "Value of precision, recall and F1 where they are 0/0. scikit-learn: `zero_division`.",
+    ),
+    key(
+        "evaluate.n_bootstrap",
+        Kind::Integer(0, 1_000_000),
+        "1000",
+        "Resamples behind the intervals of metrics that are no proportions; 0 leaves those intervals out.",
+    ),
+    key(
+        "gate",
+        Kind::NumberTable,
+        "",
+        "Conditions on the final metrics: name = bound. Metrics where more is better must reach it, others must not exceed it. Not met: exit status 1, and the run is tagged. Latency in `_us` or `_ms`.",
+    ),
+    key(
+        "tracking.uri",
+        Kind::Text,
+        r#""sqlite:///mlflow.db""#,
+        "Tracking store. `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`, with artifacts beside it in `mlruns`. Environment: `MLFLOW_TRACKING_URI`.",
+    ),
+    key(
+        "tracking.experiment",
+        Kind::Text,
+        r#""PhantomNet-ML""#,
+        "Experiment, made if it does not exist. Environment: `MLFLOW_EXPERIMENT_NAME`.",
+    ),
+    key("tracking.run_name", Kind::Text, "", "Name of the run; a random one by default."),
+    key(
+        "output.dir",
+        Kind::Text,
+        r#""phantomnet-out""#,
+        "Folder for the model, the report and the other artifacts, besides the tracking store. What an earlier run left there is replaced.",
+    ),
+    key(
+        "deployment.threads",
+        Kind::Integer(0, 4096),
+        "0",
+        "Threads for training; 0 is one per core. Never changes a result.",
+    ),
+];
+
+/// The key at a path, also one inside a free table such as `features.x`.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| {
+        k.path == path
+            || matches!(k.kind, Kind::TextTable | Kind::NumberTable | Kind::Any(_))
+                && path.strip_prefix(k.path).is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// Whether a path is a section, that is, the beginning of some key's path.
+pub fn is_section(path: &str) -> bool {
+    KEYS.iter().any(|k| k.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+impl Kind {
+    /// What a value must be, in words.
+    pub fn expected(&self) -> String {
+        match *self {
+            Self::Text => "text".into(),
+            Self::Word(words) => {
+                let words: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();
+                words.join(" or ")
+            }
+            Self::Bool => "`true` or `false`".into(),
+            Self::Integer(lo, BIG) => format!("a whole number from {lo} on"),
+            Self::Integer(lo, hi) => format!("a whole number from {lo} to {hi}"),
+            Self::Number(lo, hi, closed_lo, closed_hi) => {
+                let (a, b) = (if closed_lo { "from" } else { "above" }, if closed_hi { "up to" } else { "below" });
+                if hi.is_infinite() { format!("a number {a} {lo}") } else { format!("a number {a} {lo} and {b} {hi}") }
+            }
+            Self::Texts => "a list of texts".into(),
+            Self::TextTable => "a table of texts".into(),
+            Self::NumberTable => "a table of numbers".into(),
+            Self::Any(words) => words.into(),
+        }
+    }
+
+    /// Whether a value is of this kind and in its range.
+    pub fn admits(&self, value: &toml::Value) -> bool {
+        match *self {
+            Self::Text => value.is_str(),
+            Self::Word(words) => value.as_str().is_some_and(|v| words.contains(&v)),
+            Self::Bool => value.is_bool(),
+            Self::Integer(lo, hi) => value.as_integer().is_some_and(|v| (lo..=hi).contains(&v)),
+            Self::Number(lo, hi, closed_lo, closed_hi) => number(value).is_some_and(|v| {
+                let above = if closed_lo { v >= lo } else { v > lo };
+                let below = if closed_hi { v <= hi } else { v < hi };
+                above && below
+            }),
+            Self::Texts => value.as_array().is_some_and(|a| a.iter().all(toml::Value::is_str)),
+            Self::TextTable => value.as_table().is_some_and(|t| t.values().all(toml::Value::is_str)),
+            Self::NumberTable => {
+                value.as_table().is_some_and(|t| t.values().all(|v| number(v).is_some_and(f64::is_finite)))
+            }
+            Self::Any(_) => !value.is_array() && !value.is_datetime(),
+        }
+    }
+}
+
+/// A TOML number of either type.
+pub fn number(value: &toml::Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
+}

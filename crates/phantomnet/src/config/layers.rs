@@ -1,0 +1,165 @@
+//! Where configuration comes from: defaults, then the environment, then the file, then the flags, each over the last.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::keys::{self, KEYS, Kind};
+use crate::failure::{Failure, nearest};
+
+/// A layer of configuration, checked against the keys.
+#[derive(Debug)]
+pub struct Layer {
+    table: Table,
+}
+
+impl Layer {
+    /// The defaults of all keys that have one.
+    pub fn defaults() -> Result<Self, Failure> {
+        let mut table = Table::new();
+        for key in KEYS.iter().filter(|k| !k.default.is_empty()) {
+            set(&mut table, key.path, parse_value(key.default));
+        }
+        Ok(Self { table })
+    }
+
+    /// The variables that MLflow's own clients honour too. `get` gives a variable's value.
+    pub fn environment(get: impl Fn(&str) -> Option<String>) -> Self {
+        let mut table = Table::new();
+        let variables = [("MLFLOW_TRACKING_URI", "tracking.uri"), ("MLFLOW_EXPERIMENT_NAME", "tracking.experiment")];
+        for (variable, path) in variables {
+            if let Some(value) = get(variable).filter(|v| !v.is_empty()) {
+                set(&mut table, path, Value::String(value));
+            }
+        }
+        Self { table }
+    }
+
+    /// A configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no TOML, or has a key or value that is not known.
+    pub fn file(path: &Path) -> Result<Self, Failure> {
+        let source = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::config(format!("cannot read configuration `{source}`")).caused_by(e))?;
+        Self::text(&text, &source)
+    }
+
+    fn text(text: &str, source: &str) -> Result<Self, Failure> {
+        let table: Table = text.parse().map_err(|e: toml::de::Error| {
+            let before = &text[..e.span().map_or(0, |s| s.start.min(text.len()))];
+            let line = before.matches('\n').count() + 1;
+            Failure::config(format!("`{source}` line {line}: {}", e.message().replace('\n', ", ")))
+        })?;
+        check(&table, "", source)?;
+        Ok(Self { table })
+    }
+
+    /// Flags, as dotted paths and values.
+    ///
+    /// # Errors
+    /// When a key or a value is not known.
+    pub fn flags(flags: Vec<(String, Value)>) -> Result<Self, Failure> {
+        let mut table = Table::new();
+        for (path, value) in flags {
+            let parent = path.rsplit_once('.').map_or("", |(p, _)| p);
+            if keys::find(&path).is_none() && !keys::is_section(&path) {
+                return Err(unknown(&path, parent, "the command line"));
+            }
+            set(&mut table, &path, value);
+        }
+        check(&table, "", "the command line")?;
+        Ok(Self { table })
+    }
+
+    /// Whether this layer gives the key.
+    pub fn gives(&self, path: &str) -> bool {
+        path.split('.').try_fold(&self.table, |t, part| t.get(part).and_then(Value::as_table)).is_some()
+            || get(&self.table, path).is_some()
+    }
+}
+
+/// Puts the layers over each other, the last on top. Lists and free tables are replaced whole, so that a flag or a file can
+/// take a feature away.
+pub fn merge(layers: impl IntoIterator<Item = Layer>) -> Table {
+    let mut merged = Table::new();
+    for layer in layers {
+        for key in KEYS {
+            if let Some(value) = get(&layer.table, key.path) {
+                set(&mut merged, key.path, value.clone());
+            }
+        }
+    }
+    merged
+}
+
+/// The value of a `--set key=value`: TOML if it is that, text otherwise.
+pub fn parse_value(text: &str) -> Value {
+    format!("v = {text}")
+        .parse::<Table>()
+        .ok()
+        .filter(|t| t.len() == 1)
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn get<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
+    match path.split_once('.') {
+        None => table.get(path),
+        Some((head, rest)) => get(table.get(head)?.as_table()?, rest),
+    }
+}
+
+fn set(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+        Some((head, rest)) => {
+            let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
+            if !inner.is_table() {
+                *inner = Value::Table(Table::new());
+            }
+            if let Value::Table(inner) = inner {
+                set(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn check(table: &Table, prefix: &str, source: &str) -> Result<(), Failure> {
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match (keys::find(&path), value) {
+            (Some(key), value) if key.kind.admits(value) => {}
+            (Some(key), value) => {
+                let got = if matches!(key.kind, Kind::Texts | Kind::TextTable | Kind::NumberTable) {
+                    value.type_str().to_owned()
+                } else {
+                    value.to_string()
+                };
+                let text = format!("`{path}` must be {}, got `{got}` (in {source})", key.kind.expected());
+                return Err(Failure::config(text));
+            }
+            (None, Value::Table(inner)) if keys::is_section(&path) => check(inner, &path, source)?,
+            (None, _) if keys::is_section(&path) => {
+                return Err(Failure::config(format!("`{path}` must be a table (in {source})")));
+            }
+            (None, _) => return Err(unknown(&path, prefix, source)),
+        }
+    }
+    Ok(())
+}
+
+fn unknown(path: &str, section: &str, source: &str) -> Failure {
+    let failure = Failure::config(format!("unknown key `{path}` (in {source})"));
+    let mut candidates: Vec<&str> = KEYS.iter().map(|k| k.path).collect();
+    candidates.extend(KEYS.iter().filter_map(|k| k.path.split_once('.').map(|(s, _)| s)));
+    if let Some(near) = nearest(path, candidates) {
+        return failure.hint(format!("did you mean `{near}`?"));
+    }
+    let section: Vec<&str> =
+        KEYS.iter().map(|k| k.path).filter(|p| p.rsplit_once('.').map_or("", |(s, _)| s) == section).collect();
+    if section.is_empty() { failure } else { failure.hint(format!("valid keys are `{}`", section.join("`, `"))) }
+}

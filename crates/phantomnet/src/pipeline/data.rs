@@ -1,0 +1,202 @@
+//! From files to a labelled feature matrix with its hold-out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use phantomnet_features::{
+    ColumnType, Events, Expression, ExpressionError, FeatureSet, Format, ReadOptions, SourceError, learn_classes,
+    learn_schema, overlaps, read_events, to_labels, to_matrix,
+};
+use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
+use phantomnet_model::{Classes, Dataset};
+
+use crate::config::Config;
+use crate::failure::{Failure, Kind, nearest};
+
+/// A text column with at most so many values becomes a category by default.
+const FEW_VALUES: usize = 64;
+
+/// Events with their labels and features.
+#[derive(Debug)]
+pub struct Labelled {
+    /// What was read, without the events that have no label.
+    pub events: Events,
+    /// The label's expression.
+    pub label: Expression,
+    /// The features' expressions.
+    pub features: FeatureSet,
+    /// Matrix and labels, a row an event.
+    pub dataset: Dataset,
+    /// Rows to learn from and rows to judge by.
+    pub holdout: Holdout,
+    /// Events left out because their label is NULL.
+    pub n_unlabelled: u64,
+    /// What the user should know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A reader's error as the program reports it.
+pub fn source_failure(error: SourceError) -> Failure {
+    let hint = error.hint();
+    Failure::of(Kind::Data, error).maybe_hint(hint)
+}
+
+/// An expression's error as the program reports it: a wrong expression is configuration, a value it fails on is data.
+pub fn expression_failure(error: ExpressionError) -> Failure {
+    let hint = error.hint();
+    let kind = if error.is_about_data() { Kind::Data } else { Kind::Config };
+    Failure::of(kind, error).maybe_hint(hint)
+}
+
+/// A division of rows that is not possible.
+pub fn fold_failure(error: FoldError) -> Failure {
+    let hint = error.hint().map(str::to_owned);
+    Failure::of(Kind::Data, error).maybe_hint(hint)
+}
+
+/// How the configuration says to read events.
+///
+/// # Errors
+/// Of kind config for an unknown type or format.
+pub fn read_options(config: &Config) -> Result<ReadOptions, Failure> {
+    let mut types = BTreeMap::new();
+    for (column, name) in &config.data.types {
+        let column_type = ColumnType::from_name(name).ok_or_else(|| {
+            Failure::config(format!(
+                "`data.types.{column}` must be `integer`, `number`, `boolean` or `text`, got `{name}`"
+            ))
+            .maybe_hint(nearest(name, ["integer", "number", "boolean", "text"]).map(|n| format!("did you mean `{n}`?")))
+        })?;
+        types.insert(column.clone(), column_type);
+    }
+    Ok(ReadOptions {
+        format: config.data.format.as_deref().and_then(Format::from_name),
+        columns: config.data.columns.clone(),
+        types,
+        max_rejected: config.data.max_rejected,
+        ..ReadOptions::default()
+    })
+}
+
+/// Reads the events that the configuration names.
+///
+/// # Errors
+/// Of kind data.
+pub fn read(config: &Config) -> Result<Events, Failure> {
+    read_events(&config.data.paths, &read_options(config)?).map_err(source_failure)
+}
+
+/// The configured features, or the default ones: every column that the label does not read.
+pub fn feature_expressions(config: &Config, events: &Events, label: &Expression) -> Vec<(String, String)> {
+    if !config.features.is_empty() {
+        return config.features();
+    }
+    let mut features = Vec::new();
+    for (i, (name, column_type)) in events.schema.columns().iter().enumerate() {
+        if label.columns().contains(name) || config.data.ignore.contains(name) {
+            continue;
+        }
+        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+        if *column_type != ColumnType::Text || has_few_values(events.batch.column(i)) {
+            features.push((name.clone(), quoted));
+        } else {
+            features.push((format!("{name}_length"), format!("payload_length({quoted})")));
+            features.push((format!("{name}_entropy"), format!("shannon_entropy({quoted})")));
+        }
+    }
+    features
+}
+
+fn has_few_values(column: &ArrayRef) -> bool {
+    let Some(column) = column.as_any().downcast_ref::<StringArray>() else { return false };
+    let mut seen = std::collections::BTreeSet::new();
+    column.iter().flatten().all(|value| {
+        seen.insert(value);
+        seen.len() <= FEW_VALUES
+    })
+}
+
+/// Labels the events, keeps a hold-out, and computes the features; dictionaries are learned from the training rows alone.
+///
+/// # Errors
+/// Of kind config for expressions that are wrong or leak, of kind data for labels that nothing can be learned from.
+pub fn prepare(config: &Config, events: Events) -> Result<Labelled, Failure> {
+    let mut warnings = events.warnings.clone();
+    let label = Expression::compile(&config.label.name, config.label_expr()?, &events.batch.schema())
+        .map_err(expression_failure)?;
+    let specs = feature_expressions(config, &events, &label);
+    if specs.is_empty() {
+        return Err(Failure::config("there is no feature: the label reads every column")
+            .hint("name features in [features], such as payload_length = \"payload_length(data)\""));
+    }
+    let features = FeatureSet::compile(specs, &events.batch.schema()).map_err(expression_failure)?;
+    for overlap in overlaps(&label, &features) {
+        if !config.label.allow_overlap {
+            return Err(Failure::config(overlap.to_string())
+                .hint("drop the feature, or set `label.allow_overlap = true` if the overlap is intended"));
+        }
+        warnings.push(format!("possible leak: {overlap}"));
+    }
+
+    let array = label.evaluate(&events.batch).map_err(expression_failure)?;
+    let classes = learn_classes(&label, &array, config.label.positive.as_deref()).map_err(expression_failure)?;
+    if let [only] = classes.names.as_slice() {
+        return Err(one_class(only, events.batch.num_rows()));
+    }
+    let labels = to_labels(&array, &classes).map_err(expression_failure)?;
+    let (events, labels, n_unlabelled) = keep_labelled(events, labels)?;
+    if n_unlabelled > 0 {
+        warnings.push(format!("{n_unlabelled} events have no label (`{}` is NULL) and are left out", label.sql));
+    }
+    let classes = Arc::new(classes);
+    let holdout = stratified_holdout(&labels, &classes.names, config.holdout.test_size, config.holdout.seed)
+        .map_err(fold_failure)?;
+    let arrays = features.evaluate(&events.batch).map_err(expression_failure)?;
+    let schema = learn_schema(&features, &arrays, &holdout.train).map_err(expression_failure)?;
+    let matrix = to_matrix(&arrays, &schema).map_err(expression_failure)?;
+    let dataset = Dataset::new(Arc::new(schema), classes, matrix, labels).map_err(|e| Failure::of(Kind::Data, e))?;
+    Ok(Labelled { events, label, features, dataset, holdout, n_unlabelled, warnings })
+}
+
+/// What is said when nothing can be told apart.
+pub fn one_class(class: &str, n_rows: usize) -> Failure {
+    Failure::data(format!("all {n_rows} events have the label `{class}`: there is nothing to tell apart"))
+        .hint("check `label.expr` against the data with `phantomnet inspect`")
+}
+
+/// Leaves out the events without a label.
+pub fn keep_labelled(mut events: Events, labels: Vec<Option<u32>>) -> Result<(Events, Vec<u32>, u64), Failure> {
+    let rows: Vec<u32> = (0..labels.len() as u32).filter(|&i| labels[i as usize].is_some()).collect();
+    let n_unlabelled = (labels.len() - rows.len()) as u64;
+    if n_unlabelled > 0 {
+        events.batch = take(&events.batch, &rows)?;
+        events.places = rows.iter().map(|&i| events.places[i as usize]).collect();
+    }
+    Ok((events, labels.into_iter().flatten().collect(), n_unlabelled))
+}
+
+/// Some rows of a batch.
+///
+/// # Errors
+/// When the engine cannot, which valid rows do not make it do.
+pub fn take(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch, Failure> {
+    let index = arrow_array::UInt32Array::from(rows.to_vec());
+    arrow_select::take::take_record_batch(batch, &index).map_err(|e| Failure::of(Kind::Data, e))
+}
+
+/// Missing values of each column.
+pub fn missing(batch: &RecordBatch) -> Vec<(String, u64)> {
+    let schema = batch.schema();
+    let names = schema.fields().iter().map(|f| f.name().clone());
+    names.zip(batch.columns().iter().map(|c| c.null_count() as u64)).collect()
+}
+
+/// Events of each class.
+pub fn balance(labels: &[u32], classes: &Classes) -> Vec<(String, u64)> {
+    let mut counts = vec![0; classes.len()];
+    for &label in labels {
+        counts[label as usize] += 1;
+    }
+    classes.names.iter().cloned().zip(counts).collect()
+}

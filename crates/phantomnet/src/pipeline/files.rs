@@ -1,0 +1,223 @@
+//! The files of a run: written whole in a folder of their own, then put in the place of the last run's.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use phantomnet_features::Events;
+use phantomnet_report::Picture;
+
+use super::data::Labelled;
+use super::judge::Judgement;
+use crate::failure::Failure;
+
+/// Pixels of a PNG for each unit of a picture.
+const PNG_SCALE: f32 = 1.5;
+/// Names that a run may leave in the output folder; nothing else there is ever touched.
+const ENTRIES: [&str; 7] =
+    ["model", "plots", "report.html", "predictions.csv", "config.toml", "metrics.json", "rejected.csv"];
+
+/// A folder in which the files of a run come to be, beside the one that is to hold them.
+#[derive(Debug)]
+pub(super) struct Staging {
+    output: PathBuf,
+    folder: PathBuf,
+    /// Whether the output folder was not there before.
+    made_output: bool,
+}
+
+fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
+    Failure::environment(format!("cannot write `{}`", path.display())).caused_by(error)
+}
+
+impl Staging {
+    /// Makes the output folder, and the staging folder in it, so that an output that cannot be written is known at once.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn new(output: &Path) -> Result<Self, Failure> {
+        let folder = output.join(format!(".partial-{}", std::process::id()));
+        let made_output = !output.exists();
+        fs::create_dir_all(&folder).map_err(|e| cannot_write(output, e).hint("choose another folder with --output"))?;
+        Ok(Self { output: output.to_owned(), folder, made_output })
+    }
+
+    /// The path of an entry while it comes to be.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The path of an entry once [`publish`](Self::publish) is done.
+    pub(super) fn published(&self, name: &str) -> PathBuf {
+        self.output.join(name)
+    }
+
+    /// Writes a file.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.path(name);
+        let parent = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(parent).and_then(|()| fs::write(&path, bytes)).map_err(|e| cannot_write(&path, e))
+    }
+
+    /// Every file, as a `/`-separated path below the folder, in order; the model's are left out.
+    pub(super) fn artifacts(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for name in ENTRIES.iter().filter(|n| **n != "model") {
+            let path = self.path(name);
+            if path.is_file() {
+                found.push((*name).to_owned());
+            } else if let Ok(entries) = fs::read_dir(&path) {
+                found.extend(entries.flatten().map(|e| format!("{name}/{}", e.file_name().to_string_lossy())));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// Puts the files in the place of the last run's. Two runs that end at once do so one after the other.
+    ///
+    /// # Errors
+    /// Of kind environment; also when the folder holds a `model` that is none.
+    pub(super) fn publish(self) -> Result<(), Failure> {
+        let lock_path = self.output.join(".lock");
+        let lock = fs::File::create(&lock_path).map_err(|e| cannot_write(&lock_path, e))?;
+        lock.lock().map_err(|e| cannot_write(&lock_path, e))?;
+        let model = self.output.join("model");
+        if model.exists() && !model.join("manifest.json").is_file() {
+            return Err(Failure::environment(format!("`{}` is there already and is no model", model.display()))
+                .hint("choose another folder with --output"));
+        }
+        for name in ENTRIES {
+            let (from, to) = (self.path(name), self.output.join(name));
+            let old = self.path(&format!("{name}.old"));
+            let moved = if to.exists() { fs::rename(&to, &old) } else { Ok(()) };
+            moved
+                .and_then(|()| if from.exists() { fs::rename(&from, &to) } else { Ok(()) })
+                .map_err(|e| cannot_write(&to, e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What is left here is partial or replaced; if it cannot be removed, its name says what it is.
+        let _ = fs::remove_dir_all(&self.folder);
+        if self.made_output {
+            // Succeeds only while it is empty, that is, if nothing was published.
+            let _ = fs::remove_dir(&self.output);
+        }
+    }
+}
+
+/// Each picture as SVG and PNG.
+///
+/// # Errors
+/// Of kind environment.
+pub(super) fn write_pictures(staging: &Staging, pictures: &[Picture]) -> Result<(), Failure> {
+    for picture in pictures {
+        let png = picture
+            .to_png(PNG_SCALE)
+            .map_err(|e| Failure::environment(format!("cannot draw picture `{}`", picture.name())).caused_by(e))?;
+        staging.write(&format!("plots/{}.png", picture.name()), &png)?;
+        staging.write(&format!("plots/{}.svg", picture.name()), picture.to_svg().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The hold-out rows with their place, label, prediction, probabilities and features; an empty cell is missing.
+pub(super) fn predictions_csv(labelled: &Labelled, judgement: &Judgement) -> Vec<u8> {
+    let data = &labelled.dataset;
+    let names = &data.classes().names;
+    let mut out = Vec::new();
+    let mut header = vec!["file".to_owned(), "line".into(), "label".into(), "predicted".into()];
+    header.extend(names.iter().map(|n| format!("prob_{n}")));
+    header.extend(data.schema().features().iter().map(|f| format!("feature.{}", f.name)));
+    push_record(&mut out, &header);
+    for (i, &row) in labelled.holdout.test.iter().enumerate() {
+        let place = labelled.events.places[row as usize];
+        let mut cells = vec![
+            labelled.events.files[place.file as usize].path.display().to_string(),
+            place.line.to_string(),
+            names[data.labels()[row as usize] as usize].clone(),
+            names[judgement.evaluation.predicted[i] as usize].clone(),
+        ];
+        cells.extend(judgement.probabilities.row(i).iter().map(f32::to_string));
+        let features = (0..data.n_features()).map(|j| data.column(j)[row as usize]);
+        cells.extend(features.map(|x| if x.is_nan() { String::new() } else { x.to_string() }));
+        push_record(&mut out, &cells);
+    }
+    out
+}
+
+/// The rejected lines with place, reason and the beginning of their text.
+pub(super) fn rejected_csv(events: &Events) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_record(&mut out, &["file", "line", "reason", "excerpt"]);
+    for rejected in &events.rejected.kept {
+        let file = events.files[rejected.place.file as usize].path.display().to_string();
+        push_record(&mut out, &[&file, &rejected.place.line.to_string(), &rejected.reason, &rejected.excerpt]);
+    }
+    out
+}
+
+/// Appends a CSV record (RFC 4180, LF).
+pub fn push_record<S: AsRef<str>>(out: &mut Vec<u8>, cells: &[S]) {
+    for (i, cell) in cells.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        let cell = cell.as_ref();
+        // Writing to a vector cannot fail.
+        let _ = if cell.contains(['"', ',', '\n', '\r']) || cells.len() == 1 && cell.is_empty() {
+            write!(out, "\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            out.write_all(cell.as_bytes())
+        };
+    }
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_need_quotes_have_them() {
+        let mut out = Vec::new();
+        push_record(&mut out, &["a", "b,c", "say \"x\"", "two\nlines", ""]);
+        push_record(&mut out, &[""]);
+        assert_eq!(String::from_utf8(out).unwrap(), "a,\"b,c\",\"say \"\"x\"\"\",\"two\nlines\",\n\"\"\n");
+    }
+
+    #[test]
+    fn publishing_replaces_what_a_run_leaves_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let output = root.path().join("out");
+        for text in ["first", "second"] {
+            let staging = Staging::new(&output).unwrap();
+            staging.write("report.html", text.as_bytes()).unwrap();
+            staging.write(&format!("plots/{text}.svg"), b"<svg/>").unwrap();
+            staging.publish().unwrap();
+            fs::write(output.join("mine.txt"), "mine").unwrap();
+        }
+        assert_eq!(fs::read_to_string(output.join("report.html")).unwrap(), "second");
+        assert!(output.join("mine.txt").exists() && !output.join("plots/first.svg").exists());
+        let mut names: Vec<String> =
+            fs::read_dir(&output).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, [".lock", "mine.txt", "plots", "report.html"]);
+    }
+
+    #[test]
+    fn an_abandoned_run_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Staging::new(&root.path().join("out")).unwrap();
+        staging.write("report.html", b"half").unwrap();
+        drop(staging);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+}

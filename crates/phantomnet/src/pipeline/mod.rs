@@ -1,0 +1,411 @@
+//! The main job, from event logs to a tracked, evaluated, saved model.
+//!
+//! [`train`] reads like the recipe: read, label and compute features, keep a hold-out, cross-validate, fit, judge,
+//! measure latency, save, record. The other modules are its steps.
+
+pub mod data;
+mod files;
+pub mod gate;
+mod judge;
+pub mod latency;
+mod learner;
+mod model_folder;
+mod page;
+mod pictures;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use phantomnet_learn::metrics::MetricMap;
+use phantomnet_learn::{Fit, Learner, Progress};
+use phantomnet_score::Scorer;
+use serde::Serialize;
+
+pub use files::push_record;
+pub use judge::{Judgement, judge_probabilities, labels_of, metric_failure};
+pub use learner::learner;
+pub use record::track_failure;
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::signals::StopSignal;
+use data::Labelled;
+use files::{Staging, predictions_csv, rejected_csv, write_pictures};
+use gate::Gate;
+use latency::{Effort, Latency};
+use page::Page;
+use record::Recorder;
+
+/// Hold-out rows whose latency is measured at most.
+const LATENCY_ROWS: usize = 500;
+/// How long `train` measures latency; the command of that name takes its time.
+const LATENCY_EFFORT: Effort = Effort { samples: 1000, time: Duration::from_millis(10) };
+
+/// A stage of the work, for progress and timings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading events.
+    Read,
+    /// Label, features, hold-out.
+    Features,
+    /// Cross-validation.
+    CrossValidate,
+    /// The final fit.
+    Fit,
+    /// Metrics, latency, pictures, report.
+    Evaluate,
+    /// The tracking store.
+    Track,
+}
+
+impl Stage {
+    /// Its name in `timings`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Features => "features",
+            Self::CrossValidate => "cross_validate",
+            Self::Fit => "fit",
+            Self::Evaluate => "evaluate",
+            Self::Track => "track",
+        }
+    }
+}
+
+/// What a caller is told while the work goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum Event {
+    /// A stage begins.
+    Stage(Stage),
+    /// The learner's own progress in it.
+    Progress(Progress),
+}
+
+/// Seconds by stage.
+#[derive(Debug, Clone)]
+pub struct Timings {
+    begin: Instant,
+    stages: Vec<(Stage, Duration)>,
+}
+
+impl Timings {
+    fn start() -> Self {
+        Self { begin: Instant::now(), stages: Vec::new() }
+    }
+
+    /// Runs a part of a stage and adds its time.
+    fn time<T>(&mut self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add(stage, start.elapsed());
+        result
+    }
+
+    fn add(&mut self, stage: Stage, elapsed: Duration) {
+        match self.stages.iter_mut().find(|(s, _)| *s == stage) {
+            Some((_, sum)) => *sum += elapsed,
+            None => self.stages.push((stage, elapsed)),
+        }
+    }
+
+    /// Stages in order of their beginning, and the total so far.
+    pub fn seconds(&self) -> Vec<(String, f64)> {
+        let stages = self.stages.iter().map(|(s, d)| (s.name().to_owned(), d.as_secs_f64()));
+        stages.chain([("total".to_owned(), self.begin.elapsed().as_secs_f64())]).collect()
+    }
+}
+
+/// What `train` leaves behind.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// Id of the run.
+    pub run_id: String,
+    /// Name of the run.
+    pub run_name: String,
+    /// Experiment.
+    pub experiment: String,
+    /// Id of the experiment.
+    pub experiment_id: String,
+    /// Tracking store.
+    pub tracking_uri: String,
+    /// `FINISHED`.
+    pub status: &'static str,
+    /// The model folder; none if the learner's model cannot be written as ONNX.
+    pub model: Option<PathBuf>,
+    /// Id of the logged model.
+    pub model_id: Option<String>,
+    /// The output folder.
+    pub output: PathBuf,
+    /// Events with a label.
+    pub n_rows: u64,
+    /// Lines that could not be read.
+    pub n_rejected: u64,
+    /// Rows learned from.
+    pub n_train: u64,
+    /// Rows judged by.
+    pub n_holdout: u64,
+    /// Whether the data are marked as made up.
+    pub synthetic_data: bool,
+    /// Classes in label order.
+    pub classes: Vec<String>,
+    /// Everything that was set, by the names the run records.
+    pub params: serde_json::Map<String, serde_json::Value>,
+    /// Final metrics with intervals.
+    pub metrics: MetricMap,
+    /// Seconds by stage.
+    pub timings: serde_json::Map<String, serde_json::Value>,
+    /// The gate.
+    pub gate: Gate,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Trains, judges, saves and records a model.
+///
+/// `learner` is usually [`learner`]`(&config)`; one of another crate goes through the very same steps. `observe` is told of
+/// stages and progress. A failure before the run is started leaves nothing behind; one after it leaves a run that is
+/// FAILED, or KILLED if `stop` was raised, and no partial file.
+///
+/// # Errors
+/// A [`Failure`], whose kind says whose fault it is.
+pub fn train(
+    config: &Config,
+    learner: &dyn Learner,
+    stop: &StopSignal,
+    observe: &mut dyn FnMut(Event),
+) -> Result<Outcome, Failure> {
+    let mut timings = Timings::start();
+    observe(Event::Stage(Stage::Read));
+    let events = timings.time(Stage::Read, || data::read(config))?;
+    stop.check()?;
+    observe(Event::Stage(Stage::Features));
+    let labelled = timings.time(Stage::Features, || data::prepare(config, events))?;
+    stop.check()?;
+    let staging = Staging::new(Path::new(&config.output.dir))?;
+    let commit = record::git_commit();
+    let mut recorder = timings.time(Stage::Track, || Recorder::start(config, learner, &labelled, commit.as_deref()))?;
+    let job = Job { config, learner, labelled: &labelled, commit: commit.as_deref(), stop };
+    match job.run(staging, &mut recorder, timings, observe) {
+        Ok(outcome) => {
+            recorder.finish()?;
+            Ok(outcome)
+        }
+        Err(failure) => {
+            recorder.abandon(&failure);
+            Err(failure)
+        }
+    }
+}
+
+/// The part of the work that a run records.
+struct Job<'a> {
+    config: &'a Config,
+    learner: &'a dyn Learner,
+    labelled: &'a Labelled,
+    commit: Option<&'a str>,
+    stop: &'a StopSignal,
+}
+
+impl Job<'_> {
+    fn run(
+        &self,
+        staging: Staging,
+        recorder: &mut Recorder,
+        mut timings: Timings,
+        observe: &mut dyn FnMut(Event),
+    ) -> Result<Outcome, Failure> {
+        let (config, labelled) = (self.config, self.labelled);
+        self.check_gate()?;
+
+        observe(Event::Stage(Stage::CrossValidate));
+        let cv = timings.time(Stage::CrossValidate, || {
+            judge::run_cross_validation(config, self.learner, labelled, self.stop, &mut |p| observe(Event::Progress(p)))
+        })?;
+        observe(Event::Stage(Stage::Fit));
+        let fit = timings.time(Stage::Fit, || {
+            judge::fit(config, self.learner, labelled, self.stop, &mut |p| observe(Event::Progress(p)))
+        })?;
+        self.stop.check()?;
+
+        observe(Event::Stage(Stage::Evaluate));
+        let mut warnings = labelled.warnings.clone();
+        warnings.extend(fit.warnings.iter().cloned());
+        let start = Instant::now();
+        let judgement = judge::judge(config, &fit, labelled, self.stop)?;
+        let Fit { model, importances, .. } = fit;
+        let savable = model.to_onnx(&labelled.dataset.classes().names).is_some();
+        let scorer = self.save(&staging, model, savable)?;
+        if !savable {
+            warnings.push(format!(
+                "model of `{}` has no ONNX form: it is judged and tracked, but not saved",
+                self.learner.name()
+            ));
+        }
+        warnings.extend(slow_expressions(&scorer));
+        let latency = self.latency(&scorer)?;
+        let mut metrics = judgement.metrics.clone();
+        if let Some(cv) = &cv {
+            metrics.extend(cv.summary.iter().map(|(k, v)| (k.to_owned(), v)));
+        }
+        metrics.extend(latency.metrics().iter().map(|(k, v)| (k.to_owned(), v)));
+        let gate = gate::judge(&config.gate, &metrics)?;
+        timings.add(Stage::Evaluate, start.elapsed());
+
+        let learner_params = self.learner.params();
+        let page = Page {
+            run_name: recorder.name(),
+            run_id: recorder.id(),
+            git_commit: self.commit,
+            learner: (self.learner.name(), &learner_params),
+            config,
+            labelled,
+            cross_validation: cv.as_ref(),
+            judgement: &judgement,
+            metrics: &metrics,
+            importances: importances.as_deref(),
+            latency: Some(&latency),
+            gate: &gate,
+            warnings: &warnings,
+            timings: &timings,
+        };
+        let start = Instant::now();
+        self.write_files(&staging, &page)?;
+        timings.add(Stage::Evaluate, start.elapsed());
+        self.stop.check()?;
+
+        observe(Event::Stage(Stage::Track));
+        let start = Instant::now();
+        if let Some(cv) = &cv {
+            recorder.folds(cv)?;
+        }
+        let folder = savable.then(|| staging.path("model"));
+        let model_id = recorder.model(&metrics, folder.as_deref())?;
+        for path in staging.artifacts() {
+            recorder.artifact(&path, &staging.path(&path))?;
+        }
+        let verdict = match (gate.conditions.is_empty(), gate.passed) {
+            (true, _) => "none",
+            (false, true) => "passed",
+            (false, false) => "failed",
+        };
+        let mut tags = vec![("phantomnet.gate", verdict.to_owned())];
+        if !warnings.is_empty() {
+            tags.push(("phantomnet.warnings", warnings.join("\n")));
+        }
+        recorder.tags(&tags)?;
+        timings.add(Stage::Track, start.elapsed());
+
+        let outcome = Outcome {
+            run_id: recorder.id().to_owned(),
+            run_name: recorder.name().to_owned(),
+            experiment: config.tracking.experiment.clone(),
+            experiment_id: recorder.experiment_id().to_owned(),
+            tracking_uri: config.tracking.uri.clone(),
+            status: "FINISHED",
+            model: savable.then(|| staging.published("model")),
+            model_id,
+            output: PathBuf::from(&config.output.dir),
+            n_rows: labelled.dataset.n_rows() as u64,
+            n_rejected: labelled.events.rejected.n,
+            n_train: labelled.holdout.train.len() as u64,
+            n_holdout: labelled.holdout.test.len() as u64,
+            synthetic_data: config.data.synthetic,
+            classes: labelled.dataset.classes().names.clone(),
+            params: record::params(config, self.learner).into_iter().map(|p| (p.key, p.value.into())).collect(),
+            metrics,
+            timings: timings.seconds().into_iter().map(|(k, v)| (k, v.into())).collect(),
+            gate,
+            warnings,
+        };
+        staging.publish()?;
+        Ok(outcome)
+    }
+
+    /// A gate on a metric that does not exist is told before the work, not after it.
+    fn check_gate(&self) -> Result<(), Failure> {
+        let data = &self.labelled.dataset;
+        let labels = labels_of(data, &self.labelled.holdout.test);
+        let n_classes = data.classes().len();
+        let even = vec![1.0 / n_classes as f32; labels.len() * n_classes];
+        let even = phantomnet_model::Probabilities::new(n_classes, even);
+        let quick = Config {
+            evaluate: crate::config::Evaluate { n_bootstrap: 0, ..self.config.evaluate.clone() },
+            ..self.config.clone()
+        };
+        let mut metrics = judge_probabilities(&quick, &labels, even.clone(), &even, data.classes())?.metrics;
+        if self.config.cv.n_folds > 0 {
+            let folds: Vec<String> = metrics.iter().map(|(k, _)| k.to_owned()).collect();
+            metrics
+                .extend(folds.iter().flat_map(|k| [format!("cv_{k}_mean"), format!("cv_{k}_std")]).map(|k| (k, 0.0)));
+        }
+        let latency = Latency { micros: vec![0.0], rows_per_second: Some(0.0) };
+        metrics.extend(latency.metrics().iter().map(|(k, v)| (k.to_owned(), v)));
+        gate::judge(&self.config.gate, &metrics).map(|_| ())
+    }
+
+    /// Saves the model and loads it again as a user would, which checks its golden events. A model that cannot be saved is
+    /// scored from memory.
+    fn save(
+        &self,
+        staging: &Staging,
+        model: Box<dyn phantomnet_model::Model>,
+        savable: bool,
+    ) -> Result<Scorer, Failure> {
+        let bundle = model_folder::bundle(self.config, self.learner, self.labelled, model);
+        if !savable {
+            return Scorer::new(bundle).map_err(latency::score_failure);
+        }
+        let folder = staging.path("model");
+        bundle.save(&folder).map_err(|e| Failure::of(crate::failure::Kind::Environment, e))?;
+        Scorer::load(&folder).map_err(latency::score_failure)
+    }
+
+    fn latency(&self, scorer: &Scorer) -> Result<Latency, Failure> {
+        let rows: Vec<u32> = self.labelled.holdout.test.iter().copied().take(LATENCY_ROWS).collect();
+        let raw = latency::raw_lines(&self.labelled.events, &rows)?;
+        let batch = data::take(&self.labelled.events.batch, &rows)?;
+        let batch = latency::columns_of(&batch, scorer)?;
+        latency::measure(scorer, &raw, Some(&batch), LATENCY_EFFORT)
+    }
+
+    fn write_files(&self, staging: &Staging, page: &Page<'_>) -> Result<(), Failure> {
+        let labelled = self.labelled;
+        let labels = labels_of(&labelled.dataset, &labelled.holdout.test);
+        let features = labelled.features.expressions().iter().map(|e| e.name.clone());
+        let importances: Vec<(String, f64)> =
+            features.zip(page.importances.unwrap_or_default().iter().copied()).collect();
+        let pictures = pictures::pictures(&pictures::Shown {
+            classes: labelled.dataset.classes(),
+            labels: &labels,
+            judgement: page.judgement,
+            decision_threshold: self.config.evaluate.decision_threshold,
+            importances: &importances,
+            cross_validation: page.cross_validation,
+            latency: page.latency,
+        });
+        write_pictures(staging, &pictures)?;
+        staging.write("report.html", page.render(pictures).as_bytes())?;
+        staging.write("predictions.csv", &predictions_csv(labelled, page.judgement))?;
+        staging.write("config.toml", self.config.to_toml().as_bytes())?;
+        let metrics = serde_json::to_string_pretty(page.metrics).unwrap_or_default();
+        staging.write("metrics.json", metrics.as_bytes())?;
+        if labelled.events.rejected.n > 0 {
+            staging.write("rejected.csv", &rejected_csv(&labelled.events))?;
+        }
+        Ok(())
+    }
+}
+
+/// A warning for each feature whose expression is slow on single events.
+pub fn slow_expressions(scorer: &Scorer) -> Vec<String> {
+    let slow = scorer.features().expressions().iter().filter(|e| !e.slow_functions().is_empty());
+    slow.map(|e| {
+        let functions = e.slow_functions().join("`, `");
+        format!(
+            "feature `{}` uses `{functions}`, which compiles its pattern for every event: tens of microseconds each",
+            e.name
+        )
+    })
+    .collect()
+}

@@ -1,0 +1,89 @@
+//! The trained model as a folder.
+
+use std::collections::BTreeMap;
+
+use phantomnet_features::{ColumnType, row_as_json};
+use phantomnet_learn::Learner;
+use phantomnet_model::{Bundle, Column, FORMAT, FeatureSpec, Golden, LabelSpec, Model, ModelSpec, Pipeline};
+
+use super::data::Labelled;
+use crate::config::Config;
+
+/// Golden events of each class.
+const GOLDEN_PER_CLASS: usize = 4;
+/// Golden events in all.
+const MAX_GOLDEN: usize = 20;
+
+/// Joins model, pipeline and golden events.
+pub(super) fn bundle(config: &Config, learner: &dyn Learner, labelled: &Labelled, model: Box<dyn Model>) -> Bundle {
+    let data = &labelled.dataset;
+    let expressions = labelled.features.expressions();
+    let read_by_features: Vec<&String> = expressions.iter().flat_map(|e| e.columns()).collect();
+    let columns = |wanted: &dyn Fn(&String) -> bool| -> Vec<Column> {
+        let all = labelled.events.schema.columns().iter();
+        all.filter(|(name, _)| wanted(name))
+            .map(|(name, t)| Column { name: name.clone(), column_type: t.name().to_owned() })
+            .collect()
+    };
+    let mut event_columns = columns(&|name| read_by_features.contains(&name));
+    event_columns.extend(columns(&|name| labelled.label.columns().contains(name) && !read_by_features.contains(&name)));
+    let counts = data.class_counts(&labelled.holdout.train);
+    let pipeline = Pipeline {
+        format: FORMAT,
+        phantomnet_version: env!("CARGO_PKG_VERSION").to_owned(),
+        decision_threshold: config.evaluate.decision_threshold,
+        model: ModelSpec {
+            kind: learner.name().to_owned(),
+            params: learner.params().into_iter().collect::<BTreeMap<_, _>>(),
+        },
+        label: LabelSpec {
+            name: labelled.label.name.clone(),
+            expr: labelled.label.sql.clone(),
+            classes: data.classes().as_ref().clone(),
+            train_counts: counts,
+        },
+        columns: event_columns,
+        features: expressions
+            .iter()
+            .zip(data.schema().features())
+            .map(|(e, feature)| FeatureSpec { expr: e.sql.clone(), feature: feature.clone() })
+            .collect(),
+    };
+    let golden = golden(labelled, &pipeline, model.as_ref());
+    Bundle {
+        golden,
+        pipeline,
+        model,
+        data_fingerprint: labelled.events.fingerprint.clone(),
+        seed: config.holdout.seed,
+        config: config.model_part(),
+    }
+}
+
+/// A few hold-out events of each class, with what the model must say of them.
+fn golden(labelled: &Labelled, pipeline: &Pipeline, model: &dyn Model) -> Vec<Golden> {
+    let data = &labelled.dataset;
+    let mut taken = vec![0; data.classes().len()];
+    let mut golden = Vec::new();
+    for &row in &labelled.holdout.test {
+        let class = data.labels()[row as usize] as usize;
+        if taken[class] == GOLDEN_PER_CLASS || golden.len() == MAX_GOLDEN {
+            continue;
+        }
+        let mut event = row_as_json(&labelled.events.batch, row as usize);
+        event.retain(|name, _| pipeline.columns.iter().any(|c| c.name == *name));
+        // JSON has no infinities, so such an event would not come back as it was.
+        let is_number =
+            |name: &str| pipeline.columns.iter().any(|c| c.name == name && c.column_type == ColumnType::Number.name());
+        if event.iter().any(|(name, value)| is_number(name) && !value.is_number() && !value.is_null()) {
+            continue;
+        }
+        let mut features = vec![0.0; data.n_features()];
+        data.matrix().copy_row(row as usize, &mut features);
+        let mut probabilities = vec![0.0; data.classes().len()];
+        model.predict_row(&features, &mut probabilities);
+        golden.push(Golden { event, features, probabilities });
+        taken[class] += 1;
+    }
+    golden
+}

@@ -1,0 +1,282 @@
+//! The run in the tracking store.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use phantomnet_learn::metrics::MetricMap;
+use phantomnet_learn::{CrossValidation, Learner};
+use phantomnet_track::{
+    ActiveRun, BOOT_ID_TAG, DatasetInput, Error, HOST_TAG, Metric, ModelRef, ModelStatus, NewLoggedModel, NewRun,
+    PID_TAG, Param, Tag, clip_param, clip_tag, open, random_run_name, sanitize_key,
+};
+
+use super::data::Labelled;
+use crate::config::Config;
+use crate::failure::{Failure, Kind};
+
+/// Name of the logged model: `runs:/<run id>/model`.
+const MODEL_NAME: &str = "model";
+/// Bytes of the fingerprint, as hexadecimal digits, that make the dataset's digest.
+const DIGEST_DIGITS: usize = 16;
+
+/// A tracking error as the program reports it.
+pub fn track_failure(error: Error) -> Failure {
+    let hint = error.hint();
+    let kind = match error {
+        Error::RunNotFound { .. } | Error::RunAmbiguous { .. } | Error::InvalidUri { .. } | Error::Invalid { .. } => {
+            Kind::Config
+        }
+        _ => Kind::Environment,
+    };
+    Failure::of(kind, error).maybe_hint(hint)
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+/// Commit of the work tree around the working directory, if there is one.
+pub(super) fn git_commit() -> Option<String> {
+    let output = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
+    let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && commit.bytes().all(|b| b.is_ascii_hexdigit()) && !commit.is_empty()).then_some(commit)
+}
+
+fn read_line(path: &str) -> Option<String> {
+    Some(std::fs::read_to_string(path).ok()?.trim().to_owned()).filter(|s| !s.is_empty())
+}
+
+/// A run in progress.
+pub(super) struct Recorder {
+    run: ActiveRun,
+    dataset: (String, String),
+}
+
+impl Recorder {
+    /// Opens the store, closes runs that earlier processes of ours left open, and starts the run with its params, tags and dataset.
+    ///
+    /// # Errors
+    /// Of kind environment, when the store cannot be used.
+    pub(super) fn start(
+        config: &Config,
+        learner: &dyn Learner,
+        labelled: &Labelled,
+        commit: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let mut store = open(&config.tracking.uri).map_err(track_failure)?;
+        let host = read_line("/proc/sys/kernel/hostname");
+        let boot_id = read_line("/proc/sys/kernel/random/boot_id");
+        if let (Some(host), Some(boot_id)) = (&host, &boot_id) {
+            let is_alive = |pid: u32| Path::new(&format!("/proc/{pid}")).exists();
+            store.close_stale_runs(host, boot_id, &is_alive).map_err(track_failure)?;
+        }
+        let experiment = store.experiment(&config.tracking.experiment).map_err(track_failure)?;
+        let mut bytes = [0; 16];
+        // Only the name depends on it: without randomness, runs started in one millisecond share one.
+        if getrandom::fill(&mut bytes).is_err() {
+            bytes[..8].copy_from_slice(&now_ms().to_le_bytes());
+        }
+        let name = config.tracking.run_name.clone().unwrap_or_else(|| random_run_name(&bytes));
+        let user = ["USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok()).unwrap_or_else(|| "unknown".into());
+        let mut tags = vec![
+            Tag::new("mlflow.source.name", "phantomnet train"),
+            Tag::new("mlflow.source.type", "LOCAL"),
+            Tag::new("phantomnet.version", env!("CARGO_PKG_VERSION")),
+            Tag::new("phantomnet.data_fingerprint", &labelled.events.fingerprint),
+            Tag::new("phantomnet.synthetic_data", config.data.synthetic.to_string()),
+            Tag::new(PID_TAG, std::process::id().to_string()),
+        ];
+        tags.extend(commit.map(|c| Tag::new("mlflow.source.git.commit", c)));
+        tags.extend(host.map(|h| Tag::new(HOST_TAG, h)));
+        tags.extend(boot_id.map(|b| Tag::new(BOOT_ID_TAG, b)));
+        let new = NewRun { name, user, start_time_ms: now_ms(), tags };
+        let run = ActiveRun::start(store, &experiment.id, new, now_ms).map_err(track_failure)?;
+        let dataset = dataset(config, labelled);
+        let identity = (dataset.name.clone(), dataset.digest.clone());
+        let mut recorder = Self { run, dataset: identity };
+        let id = recorder.id().to_owned();
+        let store = recorder.run.store();
+        store.log_batch(&id, &[], &params(config, learner), &[]).map_err(track_failure)?;
+        store.log_inputs(&id, &[dataset]).map_err(track_failure)?;
+        Ok(recorder)
+    }
+
+    /// Id of the run.
+    pub(super) fn id(&self) -> &str {
+        &self.run.info().id
+    }
+
+    /// Name of the run.
+    pub(super) fn name(&self) -> &str {
+        &self.run.info().name
+    }
+
+    /// Experiment of the run, by id.
+    pub(super) fn experiment_id(&self) -> &str {
+        &self.run.info().experiment_id
+    }
+
+    /// Records each fold's metrics, a step a fold.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn folds(&mut self, cv: &CrossValidation) -> Result<(), Failure> {
+        let now = now_ms();
+        let kept = |key: &str| cv.summary.get(&format!("cv_{key}_mean")).is_some();
+        let metrics: Vec<Metric> = (0_i64..)
+            .zip(&cv.folds)
+            .flat_map(|(step, fold)| {
+                let of_fold = fold.metrics.iter().filter(|(key, _)| kept(key));
+                of_fold.map(move |(key, value)| Metric::new(format!("cv_{key}"), value, now, step)).collect::<Vec<_>>()
+            })
+            .collect();
+        self.batch(&metrics, &[])
+    }
+
+    /// Records tags.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn tags(&mut self, tags: &[(&str, String)]) -> Result<(), Failure> {
+        let tags: Vec<Tag> = tags.iter().map(|(k, v)| Tag::new(*k, clip_tag(v))).collect();
+        self.batch(&[], &tags)
+    }
+
+    fn batch(&mut self, metrics: &[Metric], tags: &[Tag]) -> Result<(), Failure> {
+        let id = self.id().to_owned();
+        self.run.store().log_batch(&id, metrics, &[], tags).map_err(track_failure)
+    }
+
+    /// Records the final metrics, tied to the model if there is one on disk, and the model's files.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn model(&mut self, metrics: &MetricMap, folder: Option<&Path>) -> Result<Option<String>, Failure> {
+        let id = self.id().to_owned();
+        let store = self.run.store();
+        let Some(folder) = folder else {
+            self.batch(&final_metrics(metrics, None), &[])?;
+            return Ok(None);
+        };
+        let new = NewLoggedModel {
+            name: MODEL_NAME.into(),
+            model_type: None,
+            source_run_id: id.clone(),
+            step: 0,
+            params: Vec::new(),
+            tags: Vec::new(),
+        };
+        let model = store.create_logged_model(new).map_err(track_failure)?;
+        store.log_model_artifacts(&model.id, folder).map_err(track_failure)?;
+        let (name, digest) = self.dataset.clone();
+        let reference = ModelRef { model_id: model.id.clone(), dataset_name: Some(name), dataset_digest: Some(digest) };
+        self.batch(&final_metrics(metrics, Some(&reference)), &[])?;
+        self.run.store().finalize_logged_model(&model.id, ModelStatus::Ready).map_err(track_failure)?;
+        Ok(Some(model.id))
+    }
+
+    /// Copies a file to the run's artifacts.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn artifact(&mut self, path: &str, source: &Path) -> Result<(), Failure> {
+        let id = self.id().to_owned();
+        self.run.store().log_artifact(&id, path, source).map_err(track_failure)
+    }
+
+    /// Ends the run well.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        self.run.finish().map_err(track_failure)
+    }
+
+    /// Ends the run because of a failure: KILLED if the user stopped it, FAILED with the error otherwise.
+    pub(super) fn abandon(self, failure: &Failure) {
+        // The failure itself is what the user must see; should the store fail too, the run is closed at the next start.
+        let _ = match failure.kind {
+            Kind::Stopped(_) => self.run.kill(),
+            _ => self.run.fail(&failure.to_string()),
+        };
+    }
+}
+
+fn final_metrics(metrics: &MetricMap, model: Option<&ModelRef>) -> Vec<Metric> {
+    let now = now_ms();
+    let metric = |(key, value): (&str, f64)| {
+        let metric = Metric::new(key, value, now, 0);
+        match model {
+            Some(model) => metric.of_model(model.clone()),
+            None => metric,
+        }
+    };
+    metrics.iter().map(metric).collect()
+}
+
+/// Hyperparameters by their own names, the rest of the configuration by its keys.
+pub(super) fn params(config: &Config, learner: &dyn Learner) -> Vec<Param> {
+    let mut pairs = vec![("model.kind".to_owned(), learner.name().to_owned())];
+    pairs.extend(learner.params());
+    if let Some(sections) = config.model_part().as_object() {
+        let rest = sections.iter().filter(|(name, _)| *name != "model");
+        for (name, value) in rest {
+            flatten(name, value, &mut pairs);
+        }
+    }
+    let mut params: Vec<Param> = Vec::new();
+    for (key, value) in pairs {
+        let key = sanitize_key(&key);
+        // Two names that differ only in refused characters: the second is told apart by its place.
+        let key = if params.iter().any(|p| p.key == key) { format!("{key}_{}", params.len()) } else { key };
+        params.push(Param::new(key, clip_param(&value)));
+    }
+    params
+}
+
+fn flatten(path: &str, value: &serde_json::Value, pairs: &mut Vec<(String, String)>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                flatten(&format!("{path}.{name}"), value, pairs);
+            }
+        }
+        serde_json::Value::String(text) => pairs.push((path.to_owned(), text.clone())),
+        other => pairs.push((path.to_owned(), other.to_string())),
+    }
+}
+
+fn dataset(config: &Config, labelled: &Labelled) -> DatasetInput {
+    let events = &labelled.events;
+    let stem = |f: &phantomnet_features::SourceFile| {
+        f.path.file_name().map_or_else(|| "events".into(), |n| n.to_string_lossy().into_owned())
+    };
+    let name = match events.files.as_slice() {
+        [only] => stem(only),
+        [first, rest @ ..] => format!("{} and {} more", stem(first), rest.len()),
+        [] => "events".into(),
+    };
+    let mlflow_type = |name: &str| match name {
+        "integer" => "long",
+        "number" => "double",
+        "boolean" => "boolean",
+        _ => "string",
+    };
+    let columns: Vec<serde_json::Value> = events
+        .schema
+        .columns()
+        .iter()
+        .map(|(name, t)| serde_json::json!({"type": mlflow_type(t.name()), "name": name, "required": false}))
+        .collect();
+    let (n_rows, n_columns) = (events.batch.num_rows(), events.batch.num_columns());
+    DatasetInput {
+        name: name.chars().take(400).collect(),
+        digest: events.fingerprint.chars().take(DIGEST_DIGITS).collect(),
+        source_type: "local".into(),
+        source: serde_json::json!({"uri": config.data.paths.join(" ")}).to_string(),
+        schema: Some(serde_json::json!({"mlflow_colspec": columns}).to_string()),
+        profile: Some(serde_json::json!({"num_rows": n_rows, "num_elements": n_rows * n_columns}).to_string()),
+        context: Some("training".into()),
+    }
+}

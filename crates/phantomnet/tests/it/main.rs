@@ -1,0 +1,9 @@
+//! The program from outside, and what holds its parts together.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod layering;
+mod program;
+mod reference;
+mod train;
+mod wrong_input;

@@ -1,0 +1,236 @@
+//! The main job, from events to a model that scores.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::program::{Workplace, entries, events};
+
+fn metric(document: &Value, key: &str) -> f64 {
+    document["metrics"][key].as_f64().unwrap_or_else(|| panic!("no metric `{key}`"))
+}
+
+#[test]
+fn a_run_leaves_a_model_a_report_and_a_record() {
+    let w = Workplace::new();
+    let run = w.json(&["train", "events.csv", "--json", "--run-name", "first"]);
+    assert_eq!(run["status"], "FINISHED");
+    assert_eq!((run["n_rows"].as_u64(), run["n_rejected"].as_u64()), (Some(199), Some(1)));
+    assert_eq!(run["tracking_uri"], "sqlite:///mlflow.db");
+    assert!(metric(&run, "accuracy") > metric(&run, "baseline_accuracy"));
+    assert!(metric(&run, "accuracy.lo") <= metric(&run, "accuracy"));
+    for stage in ["read", "features", "fit", "cross_validate", "evaluate", "track", "total"] {
+        assert!(run["timings"][stage].as_f64().unwrap() >= 0.0, "{stage}");
+    }
+    let out = w.path("phantomnet-out");
+    let expected = ["config.toml", "metrics.json", "model", "plots", "predictions.csv", "rejected.csv", "report.html"];
+    assert_eq!(entries(&out).into_iter().filter(|n| n != ".lock").collect::<Vec<_>>(), expected);
+    assert_eq!(entries(&out.join("plots")).len(), 16, "eight pictures, each as SVG and PNG");
+    let rejected = fs::read_to_string(out.join("rejected.csv")).unwrap();
+    assert!(rejected.lines().nth(1).unwrap().starts_with("events.csv,51,"), "{rejected}");
+    assert_eq!(fs::read_to_string(out.join("predictions.csv")).unwrap().lines().count(), 1 + 40);
+
+    let shown = w.json(&["runs", "show", "first", "--json"]);
+    assert_eq!(shown["metrics"]["accuracy"], run["metrics"]["accuracy"]);
+    assert_eq!(shown["params"]["n_estimators"], "20");
+    assert_eq!(shown["tags"]["phantomnet.gate"], "none");
+    let listed = w.json(&["runs", "list", "--json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads() {
+    let w = Workplace::new();
+    let folders = ["1", "2", "8"].map(|threads| {
+        let out = format!("out-{threads}");
+        w.json(&["train", "events.csv", "--json", "--threads", threads, "--output", &out]);
+        w.path(&out)
+    });
+    for name in entries(&folders[0].join("model")) {
+        let bytes = folders.each_ref().map(|f| fs::read(f.join("model").join(&name)).unwrap());
+        assert!(bytes[0] == bytes[1] && bytes[0] == bytes[2], "model/{name} depends on the number of threads");
+    }
+    w.json(&["train", "events.csv", "--json", "--seed", "7", "--output", "out-7"]);
+    let [a, b] = [&folders[0], &w.path("out-7")].map(|f| fs::read(f.join("model/model.onnx")).unwrap());
+    assert!(a != b, "another seed gives another forest");
+}
+
+#[rstest]
+#[case::logistic_regression("logistic_regression")]
+#[case::majority("majority")]
+fn other_learners_take_the_same_way(#[case] kind: &str) {
+    let w = Workplace::new();
+    w.write("phantomnet.toml", &crate::program::CONFIG.replace("n_estimators = 20", &format!("kind = \"{kind}\"")));
+    let run = w.json(&["train", "events.csv", "--json"]);
+    assert_eq!(run["params"]["model.kind"], kind);
+    let judged = w.json(&["evaluate", "phantomnet-out/model", "events.csv", "--json"]);
+    assert_eq!(judged["n_rows"], 199);
+}
+
+#[test]
+fn a_gate_that_is_not_met_is_exit_status_1_and_a_tag() {
+    let w = Workplace::new();
+    let output = w.run(&["train", "events.csv", "--json", "--set", "gate.accuracy=0.999999", "--run-name", "gated"]);
+    assert_eq!(output.status.code(), Some(1));
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(run["gate"]["passed"], false);
+    assert_eq!(run["gate"]["conditions"][0]["metric"], "accuracy");
+    let shown = w.json(&["runs", "show", "gated", "--json"]);
+    assert_eq!((&shown["tags"]["phantomnet.gate"], &shown["status"]), (&"failed".into(), &"FINISHED".into()));
+}
+
+#[test]
+fn several_classes_come_from_a_text_label() {
+    let w = Workplace::new();
+    let run = w.json(&["train", "events.csv", "--json", "--set", "label.expr=event"]);
+    assert_eq!(run["classes"], serde_json::json!(["banner", "command", "login_failed", "quit"]));
+    for key in ["f1_macro", "recall.command", "roc_auc", "log_loss"] {
+        assert!(metric(&run, key) > 0.0, "{key}");
+    }
+}
+
+#[rstest]
+#[case::json_lines("jsonl")]
+#[case::csv("csv")]
+#[case::parquet("parquet")]
+fn predictions_come_with_the_event_they_are_about(#[case] format: &str) {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    let file = format!("scored.{format}");
+    let output = w.run(&["predict", "phantomnet-out/model", "events.csv", "-o", &file, "-f", format]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("199 events scored, 1 lines rejected"));
+    // What is written can be read: as events of their own, with all columns.
+    let seen = w.json(&["inspect", &file, "--json"]);
+    assert_eq!(seen["n_rows"], 199);
+    let mut names: Vec<&str> =
+        seen["columns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["data", "event", "port", "score", "source_ip", "verdict"]);
+}
+
+#[test]
+fn csv_events_come_back_to_the_letter() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    let line = "banner,192.0.2.9,0022,\"says \"\"hi\"\", twice\"";
+    w.write("one.csv", &format!("event,source_ip,port,data\n{line}\n"));
+    let output = w.run(&["predict", "phantomnet-out/model", "one.csv", "-f", "csv"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("event,source_ip,port,data,score,verdict"));
+    assert!(lines.next().unwrap().starts_with(&format!("{line},0.")), "{text}");
+}
+
+#[test]
+fn an_event_cannot_give_its_own_verdict() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    w.write("forged.jsonl", "{\"data\": \"x\", \"verdict\": \"benign\", \"score\": 0, \"n\": 7}\n");
+    let output = w.run(&["predict", "phantomnet-out/model", "forged.jsonl", "--probabilities"]);
+    let event: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&event["event_verdict"], &event["event_score"], &event["n"]), (&"benign".into(), &0.into(), &7.into()));
+    let score = event["score"].as_f64().unwrap();
+    assert_eq!(event["prob_attack"].as_f64(), Some(score));
+    assert_eq!(event["verdict"], if score > 0.5 { "attack" } else { "benign" });
+}
+
+/// A verdict must not wait for the next line of a log that grows slowly.
+#[test]
+fn standard_input_is_scored_as_it_arrives() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    let mut child = w
+        .command(&["predict", "phantomnet-out/model", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for i in 0..3 {
+        writeln!(stdin, "{{\"data\": \"user=root {i}\", \"i\": {i}}}").unwrap();
+        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(event["i"], i);
+    }
+    writeln!(stdin, "not an event").unwrap();
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(3), "a quarter of the lines was rejected");
+}
+
+#[test]
+fn an_interrupted_run_is_killed_and_leaves_nothing() {
+    let w = Workplace::new();
+    let mut child = w
+        .command(&[
+            "train",
+            "events.csv",
+            "--run-name",
+            "long",
+            "--set",
+            "model.n_estimators=10000",
+            "--set",
+            "cv.n_folds=20",
+        ])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once the run is in the store it is being fitted.
+    for _ in 0..600 {
+        if w.run(&["runs", "show", "long"]).status.success() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kill = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+    assert_eq!(w.json(&["runs", "show", "long", "--json"])["status"], "KILLED");
+    assert!(!w.path("phantomnet-out").exists(), "no output of a run that did not end");
+}
+
+#[test]
+fn two_runs_at_once_both_land() {
+    let w = Workplace::new();
+    w.write("more.csv", &events(400));
+    let children: Vec<_> = ["events.csv", "more.csv"]
+        .iter()
+        .map(|data| w.command(&["train", data, "--json"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let listed = w.json(&["runs", "list", "--json"]);
+    assert_eq!(listed.as_array().unwrap().iter().filter(|r| r["status"] == "FINISHED").count(), 2);
+}
+
+#[test]
+fn latency_is_measured_on_raw_lines() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    for args in [
+        &["latency", "phantomnet-out/model", "events.csv", "--json"][..],
+        &["latency", "phantomnet-out/model", "--json"],
+    ] {
+        let seen = w.json(args);
+        let p = |key: &str| seen[key].as_f64().unwrap();
+        assert!(p("latency_p50_us") > 0.0 && p("latency_p50_us") <= p("latency_p99_us"), "{seen}");
+    }
+}
+
+#[test]
+fn runs_are_compared_side_by_side() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json", "--run-name", "small"]);
+    w.json(&["train", "events.csv", "--json", "--run-name", "large", "--set", "model.n_estimators=40"]);
+    let runs = w.json(&["runs", "compare", "small", "large", "--json"]);
+    assert_eq!(runs[0]["params"], serde_json::json!({"n_estimators": "20"}), "only what differs");
+    assert_eq!(runs[1]["params"]["n_estimators"], "40");
+    assert!(runs[1]["metrics"]["accuracy"].is_number());
+}
