@@ -5,7 +5,7 @@
 //! into set membership); the false branch of the last leads to the right child.
 
 use super::proto::{AttributeProto, ML_DOMAIN, NodeProto};
-use super::{Fragment, INPUT, LABEL, PROBABILITIES};
+use super::{Fragment, INPUT, PROBABILITIES};
 use crate::{CategorySet, Forest, Model, Node, Test, Tree};
 
 pub(crate) const OPERATOR: &str = "TreeEnsembleClassifier";
@@ -41,7 +41,7 @@ pub(crate) fn fragment(forest: &Forest, class_names: &[String]) -> Fragment {
         OPERATOR,
         ML_DOMAIN,
         &[INPUT],
-        &[LABEL, PROBABILITIES],
+        &["class_of_trees", PROBABILITIES],
         vec![
             AttributeProto::ints("nodes_treeids", columns.tree),
             AttributeProto::ints("nodes_nodeids", columns.node),
@@ -55,10 +55,12 @@ pub(crate) fn fragment(forest: &Forest, class_names: &[String]) -> Fragment {
             AttributeProto::ints("class_nodeids", columns.leaf_node),
             AttributeProto::ints("class_ids", columns.leaf_class),
             AttributeProto::floats("class_weights", columns.leaf_share),
-            AttributeProto::strings("classlabels_strings", class_names),
+            AttributeProto::ints("classlabels_int64s", (0..class_names.len() as i64).collect()),
             AttributeProto::string("post_transform", "NONE"),
         ],
     ));
+    // The operator's own label is not used: for two classes ONNX Runtime gives the second as soon as its share is above 0.
+    fragment.label_by_argmax(PROBABILITIES, class_names);
     fragment
 }
 
@@ -142,8 +144,7 @@ pub(crate) fn read(operator: &NodeProto, n_features: usize, class_names: &[Strin
         class: ints("class_ids")?,
         share: floats("class_weights")?,
     };
-    let names = &operator.attribute("classlabels_strings")?.strings;
-    if !names.iter().map(Vec::as_slice).eq(class_names.iter().map(String::as_bytes)) {
+    if ints("classlabels_int64s")?.len() != class_names.len() {
         return Err("its classes are not those of the pipeline".into());
     }
     if operator.attribute("post_transform")?.s != b"NONE" || operator.attribute.len() != 14 {

@@ -4,7 +4,7 @@
 //! (a missing one equals none) and multiply. Sum, add the intercepts, softmax.
 
 use super::proto::{AttributeProto, DOUBLE, FLOAT, GraphProto, NodeProto, TensorProto};
-use super::{Fragment, INPUT, LABEL, PROBABILITIES};
+use super::{Fragment, INPUT, PROBABILITIES};
 use crate::linear::CLIP;
 use crate::{Encoding, FeatureKind, FeatureSchema, Linear, Model};
 
@@ -67,16 +67,8 @@ pub(crate) fn fragment(model: &Linear, class_names: &[String]) -> Fragment {
     let terms: Vec<&str> = terms.iter().map(String::as_str).collect();
     f.node("Sum", &terms, &["logits"])
         .push(NodeProto::new("Softmax", "", &["logits"], &["p"], vec![AttributeProto::int("axis", 1)]))
-        .push(NodeProto::new(
-            "ArgMax",
-            "",
-            &["p"],
-            &["class"],
-            vec![AttributeProto::int("axis", 1), AttributeProto::int("keepdims", 0)],
-        ))
-        .strings("class_names", class_names)
-        .push(gather("class_names", "class", LABEL, 0))
-        .push(cast("p", PROBABILITIES, FLOAT));
+        .push(cast("p", PROBABILITIES, FLOAT))
+        .label_by_argmax("p", class_names);
     f
 }
 

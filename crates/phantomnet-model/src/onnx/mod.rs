@@ -55,6 +55,15 @@ impl Fragment {
         self
     }
 
+    /// Makes [`LABEL`] the name of the class of the largest of `probabilities`, ties to the first.
+    pub fn label_by_argmax(&mut self, probabilities: &str, class_names: &[String]) -> &mut Self {
+        let attributes = vec![proto::AttributeProto::int("axis", 1), proto::AttributeProto::int("keepdims", 0)];
+        self.push(NodeProto::new("ArgMax", "", &[probabilities], &["class"], attributes))
+            .strings("class_names", class_names);
+        let axis = vec![proto::AttributeProto::int("axis", 0)];
+        self.push(NodeProto::new("Gather", "", &["class_names", "class"], &[LABEL], axis))
+    }
+
     /// Adds a constant string vector.
     pub fn strings(&mut self, name: &str, values: &[String]) -> &mut Self {
         self.initializers.push(TensorProto::strings(name, values));
