@@ -17,7 +17,11 @@ def check(what, holds, detail=""):
 
 
 def equal(what, actual, expected):
-    check(what, actual == expected, f"expected {expected!r}, got {actual!r}")
+    if isinstance(actual, list) and isinstance(expected, list) and len(actual) == len(expected) > 20:
+        wrong = [f"[{i}] expected {e!r}, got {a!r}" for i, (a, e) in enumerate(zip(actual, expected)) if a != e]
+        check(what, not wrong, f"{len(wrong)} of {len(expected)} differ: {'; '.join(wrong[:3])}")
+    else:
+        check(what, actual == expected, f"expected {expected!r}, got {actual!r}")
 
 
 def close(what, actual, expected, tolerance=TOLERANCE):
