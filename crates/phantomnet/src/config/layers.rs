@@ -8,9 +8,11 @@ use super::keys::{self, KEYS, Kind};
 use crate::failure::{Failure, nearest};
 
 /// A layer of configuration, checked against the keys.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Layer {
     table: Table,
+    /// Single keys set over the table, in order; `features.x` leaves the other features as they are.
+    single: Vec<(String, Value)>,
 }
 
 impl Layer {
@@ -20,7 +22,7 @@ impl Layer {
         for key in KEYS.iter().filter(|k| !k.default.is_empty()) {
             set(&mut table, key.path, parse_value(key.default));
         }
-        Ok(Self { table })
+        Ok(Self { table, ..Self::default() })
     }
 
     /// The variables that MLflow's own clients honour too. `get` gives a variable's value.
@@ -32,7 +34,7 @@ impl Layer {
                 set(&mut table, path, Value::String(value));
             }
         }
-        Self { table }
+        Self { table, ..Self::default() }
     }
 
     /// A configuration file.
@@ -53,7 +55,7 @@ impl Layer {
             Failure::config(format!("`{source}` line {line}: {}", e.message().replace('\n', ", ")))
         })?;
         check(&table, "", source)?;
-        Ok(Self { table })
+        Ok(Self { table, ..Self::default() })
     }
 
     /// Flags, as dotted paths and values.
@@ -61,33 +63,43 @@ impl Layer {
     /// # Errors
     /// When a key or a value is not known.
     pub fn flags(flags: Vec<(String, Value)>) -> Result<Self, Failure> {
-        let mut table = Table::new();
-        for (path, value) in flags {
+        for (path, value) in &flags {
             let parent = path.rsplit_once('.').map_or("", |(p, _)| p);
-            if keys::find(&path).is_none() && !keys::is_section(&path) {
-                return Err(unknown(&path, parent, "the command line"));
+            if keys::find(path).is_none() && !keys::is_section(path) {
+                return Err(unknown(path, parent, "the command line"));
             }
-            set(&mut table, &path, value);
+            let mut alone = Table::new();
+            place(&mut alone, path, value.clone());
+            check(&alone, "", "the command line")?;
         }
-        check(&table, "", "the command line")?;
-        Ok(Self { table })
+        Ok(Self { single: flags, ..Self::default() })
     }
 
     /// Whether this layer gives the key.
     pub fn gives(&self, path: &str) -> bool {
-        path.split('.').try_fold(&self.table, |t, part| t.get(part).and_then(Value::as_table)).is_some()
-            || get(&self.table, path).is_some()
+        get(&self.table, path).is_some() || self.single.iter().any(|(p, _)| p == path)
     }
 }
 
-/// Puts the layers over each other, the last on top. Lists and free tables are replaced whole, so that a flag or a file can
-/// take a feature away.
+/// Puts the layers over each other, the last on top. Lists and free tables of a file are replaced whole, so that a file can
+/// leave a default away.
 pub fn merge(layers: impl IntoIterator<Item = Layer>) -> Table {
     let mut merged = Table::new();
     for layer in layers {
         for key in KEYS {
             if let Some(value) = get(&layer.table, key.path) {
                 set(&mut merged, key.path, value.clone());
+            }
+        }
+        for (path, value) in layer.single {
+            match value {
+                // A whole section as one flag: its keys one by one, so that others keep their values.
+                Value::Table(section) if keys::find(&path).is_none() => {
+                    for (name, value) in section {
+                        place(&mut merged, &format!("{path}.{name}"), value);
+                    }
+                }
+                value => place(&mut merged, &path, value),
             }
         }
     }
@@ -128,6 +140,15 @@ fn set(table: &mut Table, path: &str, value: Value) {
     }
 }
 
+/// As [`set`], but what follows a free table is one name, dots and all: `gate.recall.attack`.
+fn place(table: &mut Table, path: &str, value: Value) {
+    let inside = keys::find(path).and_then(|key| Some((key.path, path.strip_prefix(key.path)?.strip_prefix('.')?)));
+    let Some((free, name)) = inside else { return set(table, path, value) };
+    let mut inner = get(table, free).and_then(Value::as_table).cloned().unwrap_or_default();
+    inner.insert(name.to_owned(), value);
+    set(table, free, Value::Table(inner));
+}
+
 fn check(table: &Table, prefix: &str, source: &str) -> Result<(), Failure> {
     for (name, value) in table {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
@@ -162,4 +183,52 @@ fn unknown(path: &str, section: &str, source: &str) -> Failure {
     let section: Vec<&str> =
         KEYS.iter().map(|k| k.path).filter(|p| p.rsplit_once('.').map_or("", |(s, _)| s) == section).collect();
     if section.is_empty() { failure } else { failure.hint(format!("valid keys are `{}`", section.join("`, `"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(file: &str, flags: &[&str]) -> Table {
+        let flags = flags.iter().map(|f| f.split_once('=').unwrap()).map(|(k, v)| (k.to_owned(), parse_value(v)));
+        merge([Layer::defaults().unwrap(), Layer::text(file, "file").unwrap(), Layer::flags(flags.collect()).unwrap()])
+    }
+
+    #[test]
+    fn later_layers_win_and_single_keys_leave_the_others() {
+        let file = "[features]\na = 'x'\nb = 'y'\n[cv]\nn_folds = 3";
+        let table = merged(
+            file,
+            &["features.b=payload_length(data)", "gate={accuracy = 0.9}", "gate.recall.attack=0.5", "cv.n_repeats=2"],
+        );
+        assert_eq!(get(&table, "features.a"), Some(&Value::String("x".into())));
+        assert_eq!(get(&table, "features.b"), Some(&Value::String("payload_length(data)".into())));
+        assert_eq!(get(&table, "cv.n_folds"), Some(&Value::Integer(3)));
+        assert_eq!(get(&table, "cv.n_repeats"), Some(&Value::Integer(2)));
+        assert_eq!(get(&table, "gate.accuracy"), Some(&Value::Float(0.9)));
+        assert_eq!(get(&table, "gate").and_then(|g| g.get("recall.attack")), Some(&Value::Float(0.5)));
+        assert_eq!(get(&table, "holdout.seed"), Some(&Value::Integer(42)));
+        let table = merged(file, &["features={c = 'z'}"]);
+        assert_eq!(get(&table, "features").and_then(Value::as_table).map(Table::len), Some(1));
+    }
+
+    #[test]
+    fn values_are_toml_or_else_text() {
+        assert_eq!(parse_value("3"), Value::Integer(3));
+        assert_eq!(parse_value("'3'"), Value::String("3".into()));
+        assert_eq!(parse_value("event IN ('a')"), Value::String("event IN ('a')".into()));
+        assert_eq!(parse_value("1\nevil = 2"), Value::String("1\nevil = 2".into()));
+    }
+
+    #[test]
+    fn mistakes_name_place_value_and_expectation() {
+        let error = |text: &str| Layer::text(text, "f.toml").unwrap_err().to_string();
+        assert_eq!(
+            error("[cv]\nn_folds = 'x'"),
+            "`cv.n_folds` must be a whole number from 0 to 1000, got `\"x\"` (in f.toml)"
+        );
+        assert_eq!(error("[cv]\nfolds = 3"), "unknown key `cv.folds` (in f.toml)");
+        assert_eq!(error("cv = 3"), "`cv` must be a table (in f.toml)");
+        assert!(error("[cv]\nn_folds = = 3").starts_with("`f.toml` line 2: "));
+    }
 }

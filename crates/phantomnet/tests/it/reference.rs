@@ -18,7 +18,8 @@ fn the_page_is_up_to_date() {
     let mut page = String::from(
         "# Configuration\n\n\
          One TOML file, by default `phantomnet.toml` in the working directory, else `--config FILE`. Flags override the file, the file\n\
-         overrides environment variables, these override defaults. `--set key=value` sets any key. Lists and tables are replaced whole.\n\
+         overrides environment variables, these override defaults. `--set key=value` sets any key, also one of a table, such as\n\
+         `features.x`; a list or a table given whole replaces the one below.\n\
          The resolved configuration is an artifact of every run.\n\n\
          Made from `crates/phantomnet/src/config/keys.rs` by `UPDATE_DOCS=1 cargo test -p phantomnet`.\n",
     );

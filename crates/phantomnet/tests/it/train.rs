@@ -74,7 +74,7 @@ fn other_learners_take_the_same_way(#[case] kind: &str) {
 #[test]
 fn a_gate_that_is_not_met_is_exit_status_1_and_a_tag() {
     let w = Workplace::new();
-    let output = w.run(&["train", "events.csv", "--json", "--set", "gate.accuracy=0.999999", "--run-name", "gated"]);
+    let output = w.run(&["train", "events.csv", "--json", "--set", "gate.accuracy=1.5", "--run-name", "gated"]);
     assert_eq!(output.status.code(), Some(1));
     let run: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(run["gate"]["passed"], false);
