@@ -9,23 +9,25 @@ Takes the newest finished run of DATABASE that has a report. OUTDIR gets one scr
 import contextlib
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 
 from checking import check
+from chromium import Chromium
 
-CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
 SERVER_TIMEOUT_S = 120
-PAGE_TIMEOUT_S = 180
-ATTEMPTS = 3
+PAGE_TIMEOUT_S = 90
+
+REPORT_VIEWS = [
+    ("report", "report.png", 1200, 4000, False),
+    ("report in the dark", "report-dark.png", 1200, 4000, True),
+    ("report on a phone", "report-phone.png", 390, 4000, False),
+]
 
 
 def free_port():
@@ -64,25 +66,19 @@ def server(database, log):
             process.wait()
 
 
-def chromium(arguments):
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        sys.exit("there is no Chromium; on Debian: apt-get install chromium")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [program, *CHROMIUM, f"--user-data-dir={profile}", "--virtual-time-budget=30000", *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PAGE_TIMEOUT_S).stdout
-
-
-def check_page(what, url, expected, picture, size="1400,1800"):
-    """The rendered page holds every text; again where the machine was too slow for the page's requests."""
-    for attempt in range(ATTEMPTS):
-        dom = chromium(["--dump-dom", url])
-        missing = [text for text in expected if text not in dom]
-        if not missing:
+def check_page(browser, what, url, expected, picture, width=1400, height=1800, dark=False):
+    """The page comes to show every text, in itself or in a frame; gives what is written on it."""
+    browser.open(url, width, height, dark)
+    deadline = time.monotonic() + PAGE_TIMEOUT_S
+    while True:
+        written = "\n".join(browser.texts())
+        missing = [text for text in expected if text not in written]
+        if not missing or time.monotonic() > deadline:
             break
-    chromium([f"--screenshot={picture}", f"--window-size={size}", url])
+        time.sleep(0.2)
+    browser.screenshot(picture)
     check(f"{what} shows {', '.join(expected)}", not missing, f"not found: {missing}; see {picture}")
-    return dom
+    return written
 
 
 def newest_run(client):
@@ -114,27 +110,34 @@ def main():
         experiment = f"{address}/#/experiments/{run.info.experiment_id}"
         page = f"{experiment}/runs/{run.info.run_id}"
         view = "?workflowType=machine_learning"
-        name = run.info.run_name
-        check_page("list of runs", experiment + view, [name, dataset.name], out / "runs.png")
-        expected = [name, "cv_accuracy_mean", dataset.name, dataset.digest, model.model_id, run.info.run_id]
-        check_page("run page", page + view, expected, out / "run.png")
-        expected = [model.name, model.model_id, "accuracy", name]
-        check_page("model page", f"{experiment}/models/{model.model_id}{view}", expected, out / "model.png")
-        expected = ["report.html", "<iframe"]
-        dom = check_page("artifact page", f"{page}/artifacts/report.html{view}", expected, out / "artifact.png")
-        check("artifact page lists the other artifacts", all(name in dom for name in ["predictions.csv", "plots"]))
+        name, headline = run.info.run_name, f"{run.data.metrics['accuracy']:.3f}"
+        with Chromium() as browser:
+            check_page(browser, "list of runs", experiment + view, [name, dataset.name], out / "runs.png")
+            expected = [name, run.info.run_id, "Finished", "accuracy", dataset.name, dataset.digest, model.name]
+            check_page(browser, "run page", page + view, expected, out / "run.png")
+            expected = [model.name, model.model_id, "Ready", "accuracy", name]
+            url = f"{experiment}/models/{model.model_id}{view}"
+            check_page(browser, "model page", url, expected, out / "model.png")
+            expected = ["report.html", "predictions.csv", "plots", "What the model is worth", headline]
+            url = f"{page}/artifacts/report.html{view}"
+            check_page(browser, "report among the artifacts", url, expected, out / "artifact.png")
+            url = f"{page}/artifacts/predictions.csv{view}"
+            check_page(browser, "predictions among the artifacts", url, ["predicted", "prob_"], out / "predictions.png")
 
-    # The viewer's frame is a page of its own: the same file is opened directly, and with the server gone.
-    report = pathlib.Path(client_path(run)) / "report.html"
-    check_page("report", report.as_uri(), ["accuracy", "<svg", run.info.run_id], out / "report.png", "1200,4000")
-    check_page("report on a phone", report.as_uri(), ["accuracy"], out / "report-phone.png", "390,4000")
+            report = pathlib.Path(artifact_folder(run)) / "report.html"
+            for what, picture, width, height, dark in REPORT_VIEWS:
+                expected = ["What the model is worth", headline, run.info.run_id]
+                check_page(browser, what, report.as_uri(), expected, out / picture, width, height, dark)
+                wide = browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                check(f"{what} needs no scrolling sideways", wide <= 0, f"{wide} pixels too wide")
+
     text = report.read_text(encoding="utf-8")
-    marks = ['src="http', "src='http", "@import", "url(http", '<link rel="stylesheet"']
+    marks = ['src="http', "src='http", "@import", "url(http", '<link rel="stylesheet"', "<script"]
     foreign = [mark for mark in marks if mark in text]
-    check("report loads nothing from elsewhere", not foreign, foreign)
+    check("report loads nothing from elsewhere and runs nothing", not foreign, foreign)
 
 
-def client_path(run):
+def artifact_folder(run):
     uri = run.info.artifact_uri
     return urllib.request.url2pathname(uri[len("file://") :]) if uri.startswith("file://") else uri
 
