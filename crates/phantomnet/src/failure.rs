@@ -87,6 +87,15 @@ impl Failure {
         self
     }
 
+    /// An error of writing: what could not be written, why, and what helps.
+    pub fn of_writing(path: &std::path::Path, error: std::io::Error) -> Self {
+        let advice = match error.kind() {
+            std::io::ErrorKind::StorageFull => "free some space, or write to another disk",
+            _ => "check that the folder exists and may be written",
+        };
+        Self::environment(format!("cannot write `{}`", path.display())).caused_by(error).hint(advice)
+    }
+
     /// Adds why it happened.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -7,7 +7,7 @@ mod commands;
 pub mod config;
 pub mod failure;
 pub mod pipeline;
-mod signals;
+pub mod signals;
 mod terminal;
 
 use std::process::ExitCode;

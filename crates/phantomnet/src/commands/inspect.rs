@@ -19,7 +19,15 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let mut config = args.resolve()?;
     config.data.max_rejected = 1.0;
     let events = read(&config)?;
-    let label = if config.label.expr.trim().is_empty() { None } else { Some(inspect_label(&config, &events)?) };
+    // A configuration made for other data must not keep anyone from looking at these.
+    let label = if config.label.expr.trim().is_empty() { None } else { Some(inspect_label(&config, &events)) };
+    let label = match label.transpose() {
+        Ok(label) => label,
+        Err(failure) => {
+            terminal::warn(&format!("the label cannot be shown: {failure}"));
+            None
+        }
+    };
     let missing = missing(&events.batch);
     if args.json {
         terminal::print_json(&document(&events, &missing, label.as_ref()))?;
@@ -39,8 +47,13 @@ struct LabelView {
 fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure> {
     let schema = events.batch.schema();
     let label = Expression::compile(&config.label.name, config.label_expr()?, &schema).map_err(expression_failure)?;
-    let features =
-        FeatureSet::compile(feature_expressions(config, events, &label), &schema).map_err(expression_failure)?;
+    let leaks = match FeatureSet::compile(feature_expressions(config, events, &label), &schema) {
+        Ok(features) => overlaps(&label, &features).iter().map(ToString::to_string).collect(),
+        Err(error) => {
+            terminal::warn(&format!("leaks cannot be looked for: {error}"));
+            Vec::new()
+        }
+    };
     let array = label.evaluate(&events.batch).map_err(expression_failure)?;
     let classes = learn_classes(&label, &array, config.label.positive.as_deref()).map_err(expression_failure)?;
     let labels = to_labels(&array, &classes).map_err(expression_failure)?;
@@ -49,7 +62,7 @@ fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure>
         name: label.name.clone(),
         balance: balance(&known, &classes),
         n_unlabelled: labels.len() - known.len(),
-        leaks: overlaps(&label, &features).iter().map(ToString::to_string).collect(),
+        leaks,
     })
 }
 

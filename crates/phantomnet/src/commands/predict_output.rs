@@ -67,8 +67,7 @@ impl Output {
             Some(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
-                let handle = File::create(&partial)
-                    .map_err(|e| Failure::environment(format!("cannot write `{}`", path.display())).caused_by(e))?;
+                let handle = File::create(&partial).map_err(|e| Failure::of_writing(path, e))?;
                 file = Some((partial, path.clone()));
                 Box::new(BufWriter::new(handle))
             }
@@ -230,8 +229,7 @@ impl Output {
         self.flush()?;
         match self.file.take() {
             None => Ok(()),
-            Some((partial, path)) => std::fs::rename(&partial, &path)
-                .map_err(|e| Failure::environment(format!("cannot write `{}`", path.display())).caused_by(e)),
+            Some((partial, path)) => std::fs::rename(&partial, &path).map_err(|e| Failure::of_writing(&path, e)),
         }
     }
 

@@ -26,10 +26,6 @@ pub(super) struct Staging {
     made_output: bool,
 }
 
-fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
-    Failure::environment(format!("cannot write `{}`", path.display())).caused_by(error)
-}
-
 impl Staging {
     /// Makes the output folder, and the staging folder in it, so that an output that cannot be written is known at once.
     ///
@@ -38,7 +34,8 @@ impl Staging {
     pub(super) fn new(output: &Path) -> Result<Self, Failure> {
         let folder = output.join(format!(".partial-{}", std::process::id()));
         let made_output = !output.exists();
-        fs::create_dir_all(&folder).map_err(|e| cannot_write(output, e).hint("choose another folder with --output"))?;
+        fs::create_dir_all(&folder)
+            .map_err(|e| Failure::of_writing(output, e).hint("choose another folder with --output"))?;
         Ok(Self { output: output.to_owned(), folder, made_output })
     }
 
@@ -59,7 +56,7 @@ impl Staging {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.path(name);
         let parent = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(parent).and_then(|()| fs::write(&path, bytes)).map_err(|e| cannot_write(&path, e))
+        fs::create_dir_all(parent).and_then(|()| fs::write(&path, bytes)).map_err(|e| Failure::of_writing(&path, e))
     }
 
     /// Every file, as a `/`-separated path below the folder, in order; the model's are left out.
@@ -83,8 +80,8 @@ impl Staging {
     /// Of kind environment; also when the folder holds a `model` that is none.
     pub(super) fn publish(self) -> Result<(), Failure> {
         let lock_path = self.output.join(".lock");
-        let lock = fs::File::create(&lock_path).map_err(|e| cannot_write(&lock_path, e))?;
-        lock.lock().map_err(|e| cannot_write(&lock_path, e))?;
+        let lock = fs::File::create(&lock_path).map_err(|e| Failure::of_writing(&lock_path, e))?;
+        lock.lock().map_err(|e| Failure::of_writing(&lock_path, e))?;
         let model = self.output.join("model");
         if model.exists() && !model.join("manifest.json").is_file() {
             return Err(Failure::environment(format!("`{}` is there already and is no model", model.display()))
@@ -96,7 +93,7 @@ impl Staging {
             let moved = if to.exists() { fs::rename(&to, &old) } else { Ok(()) };
             moved
                 .and_then(|()| if from.exists() { fs::rename(&from, &to) } else { Ok(()) })
-                .map_err(|e| cannot_write(&to, e))?;
+                .map_err(|e| Failure::of_writing(&to, e))?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use phantomnet_learn::metrics::MetricMap;
 use phantomnet_learn::{Fit, Learner, Progress};
+use phantomnet_model::ModelError;
 use phantomnet_score::Scorer;
 use serde::Serialize;
 
@@ -28,7 +29,7 @@ pub use learner::learner;
 pub use record::track_failure;
 
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::signals::StopSignal;
 use data::Labelled;
 use files::{Staging, predictions_csv, rejected_csv, write_pictures};
@@ -357,7 +358,7 @@ impl Job<'_> {
             return Scorer::new(bundle).map_err(latency::score_failure);
         }
         let folder = staging.path("model");
-        bundle.save(&folder).map_err(|e| Failure::of(crate::failure::Kind::Environment, e))?;
+        bundle.save(&folder).map_err(save_failure)?;
         Scorer::load(&folder).map_err(latency::score_failure)
     }
 
@@ -394,6 +395,14 @@ impl Job<'_> {
             staging.write("rejected.csv", &rejected_csv(&labelled.events))?;
         }
         Ok(())
+    }
+}
+
+/// A model folder that cannot be written.
+fn save_failure(error: ModelError) -> Failure {
+    match error {
+        ModelError::Io { path, source } => Failure::of_writing(&path, source),
+        other => Failure::of(Kind::Environment, other),
     }
 }
 

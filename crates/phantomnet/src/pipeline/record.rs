@@ -21,14 +21,16 @@ const DIGEST_DIGITS: usize = 16;
 
 /// A tracking error as the program reports it.
 pub fn track_failure(error: Error) -> Failure {
-    let hint = error.hint();
+    let hint = error.hint().unwrap_or_else(|| {
+        "check that the store's disk has room and may be written, or choose another with --tracking-uri".into()
+    });
     let kind = match error {
         Error::RunNotFound { .. } | Error::RunAmbiguous { .. } | Error::InvalidUri { .. } | Error::Invalid { .. } => {
             Kind::Config
         }
         _ => Kind::Environment,
     };
-    Failure::of(kind, error).maybe_hint(hint)
+    Failure::of(kind, error).hint(hint)
 }
 
 /// Milliseconds since 1970.
