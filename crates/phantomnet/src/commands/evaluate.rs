@@ -7,7 +7,7 @@ use phantomnet_model::Probabilities;
 use phantomnet_score::Scorer;
 use serde_json::json;
 
-use super::{figure, with_interval};
+use super::{SHOWN, figure, with_interval};
 use crate::cli::EvaluateArgs;
 use crate::config::Config;
 use crate::failure::{Failure, visible};
@@ -15,18 +15,6 @@ use crate::pipeline::data::{expression_failure, keep_labelled, read_options, sou
 use crate::pipeline::latency::{columns_of, score_failure};
 use crate::pipeline::{Judgement, gate, judge_probabilities};
 use crate::terminal;
-
-const SHOWN: [&str; 9] = [
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "pr_auc",
-    "log_loss",
-    "false_alarms_per_1000",
-];
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let scorer = Scorer::load(&args.model).map_err(score_failure)?;

@@ -10,6 +10,19 @@ pub(crate) mod train;
 
 use phantomnet_learn::metrics::MetricMap;
 
+/// Metrics of the summary tables.
+const SHOWN: [&str; 9] = [
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "roc_auc",
+    "pr_auc",
+    "log_loss",
+    "false_alarms_per_1000",
+];
+
 /// `0.8864 [0.7605, 0.9505]`, the interval where there is one.
 fn with_interval(metrics: &MetricMap, key: &str) -> String {
     let value = metrics.get(key).map_or_else(String::new, figure);

@@ -5,25 +5,12 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use phantomnet_learn::Progress;
 
-use super::{figure, with_interval};
+use super::{SHOWN, figure, with_interval};
 use crate::cli::TrainArgs;
 use crate::failure::{Failure, visible};
 use crate::pipeline::{self, Event, Outcome, Stage};
 use crate::signals::StopSignal;
 use crate::terminal;
-
-/// Metrics of the final table.
-const SHOWN: [&str; 9] = [
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "pr_auc",
-    "log_loss",
-    "false_alarms_per_1000",
-];
 
 pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let config = args.resolve()?;
