@@ -68,7 +68,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub seed: Option<i64>,
     /// Threads for training; 0 is one per core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..=4096))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..=512))]
     pub threads: Option<i64>,
     /// Folder for the model, the report and the other artifacts
     #[arg(short, long, value_name = "DIR")]

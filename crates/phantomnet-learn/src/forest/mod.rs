@@ -134,7 +134,7 @@ impl RandomForest {
         let mut rows = rows.to_vec();
         rows.sort_unstable();
         let classes: Vec<u32> = rows.iter().map(|&row| data.labels()[row as usize]).collect();
-        let pool = thread_pool(cx.n_threads())?;
+        let pool = thread_pool(cx.n_threads(), self.n_estimators)?;
         let features = data.schema().features();
         let columns: Vec<RankedColumn> = pool.install(|| {
             (features.par_iter().enumerate())
@@ -209,9 +209,9 @@ impl RandomForest {
     }
 }
 
-/// Threads of this fit alone: a program's global pool is its own affair.
-fn thread_pool(n_threads: NonZeroUsize) -> Result<rayon::ThreadPool, LearnError> {
-    let n_threads = n_threads.get();
+/// Threads of this fit alone: a program's global pool is its own affair. No more than there are trees to share out.
+fn thread_pool(n_threads: NonZeroUsize, n_trees: usize) -> Result<rayon::ThreadPool, LearnError> {
+    let n_threads = n_threads.get().min(n_trees);
     rayon::ThreadPoolBuilder::new()
         .num_threads(n_threads)
         .thread_name(|i| format!("forest-{i}"))

@@ -17,6 +17,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     config.label_expr()?;
     let learner = pipeline::learner(&config)?;
     let stop = StopSignal::listen()?;
+    // The bootstrap runs on the global pool, which is made here and nowhere else; fits have pools of their own.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(config.n_threads().get()).build_global();
     let bar = bar();
     let outcome = pipeline::train(&config, learner.as_ref(), &stop, &mut |event| show(&bar, event));
     bar.finish_and_clear();

@@ -213,7 +213,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "deployment.threads",
-        Kind::Integer(0, 4096),
+        Kind::Integer(0, 512),
         "0",
         "Threads for training; 0 is one per core. Never changes a result.",
     ),
