@@ -1,0 +1,1 @@
+payload_length(data) > 100 AND "src.port" IN (22, 2222)

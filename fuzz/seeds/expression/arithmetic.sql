@@ -1,0 +1,1 @@
+shannon_entropy(lower(substr(data, 2, 5))) + digit_ratio(data) / nullif(special_ratio(data), 0)

@@ -1,0 +1,1 @@
+CASE WHEN data LIKE '%%OR 1=1%%' THEN 'sqli' WHEN flag THEN 'other' ELSE coalesce(data, '') END

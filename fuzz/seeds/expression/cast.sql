@@ -1,0 +1,1 @@
+CAST(id AS DOUBLE) * score - -id % 3

@@ -1,0 +1,1 @@
+(SELECT 1) OVER ($1) INTERVAL '1 day' [1] {a: 2}

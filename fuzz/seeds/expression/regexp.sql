@@ -1,0 +1,1 @@
+regexp_like(data, '^[a-z]+$', 'i') OR NOT flag IS NULL

@@ -1,0 +1,1 @@
+token_count(repeat(data, 3)) BETWEEN 1 AND position('x' in data)
