@@ -186,11 +186,9 @@ impl Bundle {
             });
         }
         let staging = sibling(dir, "partial");
-        let result = write_all(&staging, &files).and_then(|()| replace(&staging, dir));
-        if result.is_err() {
-            let _ = fs::remove_dir_all(&staging);
-        }
-        result
+        write_all(&staging, &files)
+            .and_then(|()| replace(&staging, dir))
+            .inspect_err(|_| drop(fs::remove_dir_all(&staging)))
     }
 
     fn files(&self) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
@@ -268,6 +266,18 @@ impl Bundle {
             String::from_utf8(read(name, limits.text_bytes)?).map_err(|_| corrupt(name, "it is not UTF-8".into()))
         };
 
+        // Also the files that only MLflow reads: a folder is whole, or it is not the model that was trained.
+        for name in manifest.files.keys() {
+            if name.contains(['/', '\\']) || name == ".." {
+                return Err(corrupt(
+                    MANIFEST,
+                    format!("`{}` is not the name of a file in the folder", name.escape_debug()),
+                ));
+            }
+            if ![PIPELINE, MODEL, GOLDEN].contains(&name.as_str()) {
+                read(name, limits.text_bytes)?;
+            }
+        }
         let pipeline: Pipeline =
             toml::from_str(&utf8(PIPELINE)?).map_err(|e| corrupt(PIPELINE, e.message().to_owned()))?;
         check_pipeline(&pipeline).map_err(|reason| corrupt(PIPELINE, reason))?;
@@ -325,8 +335,8 @@ fn check_golden(golden: &Golden, model: &dyn Model) -> Result<(), String> {
 /// Reads a regular file of at most `limit` bytes.
 fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
     let io = |source| ModelError::Io { path: path.to_owned(), source };
-    let file = fs::File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
+    // Looked at before it is opened: opening a pipe would wait for a writer.
+    let metadata = fs::metadata(path).map_err(io)?;
     let corrupt = |reason: String| ModelError::Corrupt { path: path.to_owned(), reason };
     if !metadata.is_file() {
         return Err(corrupt("it is not a regular file".into()));
@@ -334,6 +344,7 @@ fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
     if metadata.len() > limit {
         return Err(corrupt(format!("it has {} bytes, more than the limit of {limit}", metadata.len())));
     }
+    let file = fs::File::open(path).map_err(io)?;
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     // `take`: the file may grow after it was measured.
     file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
@@ -343,10 +354,11 @@ fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ModelError> {
     Ok(bytes)
 }
 
-/// A hidden name beside `dir`, of this process alone.
+/// A hidden name beside `dir` that is free. Process ids alone do not tell containers apart that share a disk.
 fn sibling(dir: &Path, what: &str) -> PathBuf {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    dir.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
+    let candidate = |n: u32| dir.with_file_name(format!(".{name}.{what}-{}-{n}", std::process::id()));
+    (0..u32::MAX).map(candidate).find(|path| !path.exists()).unwrap_or_else(|| candidate(u32::MAX))
 }
 
 fn write_all(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<(), ModelError> {
@@ -354,7 +366,9 @@ fn write_all(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<(), ModelError> 
         let path = path.to_owned();
         move |source| ModelError::Io { path, source }
     };
-    fs::create_dir_all(dir).map_err(io(dir))?;
+    let parent = dir.parent().unwrap_or(dir);
+    // `create_dir` and not `create_dir_all` for the folder itself: one that is there already is somebody else's.
+    fs::create_dir_all(parent).and_then(|()| fs::create_dir(dir)).map_err(io(dir))?;
     for (name, bytes) in files {
         let path = dir.join(name);
         fs::write(&path, bytes).map_err(io(&path))?;

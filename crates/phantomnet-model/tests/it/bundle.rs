@@ -86,7 +86,7 @@ fn saving_replaces_a_model_and_nothing_else() {
 fn every_file_is_checked() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("model");
-    for name in ["model.onnx", "pipeline.toml", "golden.jsonl", "manifest.json"] {
+    for name in ["model.onnx", "pipeline.toml", "golden.jsonl", "manifest.json", "MLmodel", "requirements.txt"] {
         bundle().save(&dir).unwrap();
         let path = dir.join(name);
         let original = fs::read(&path).unwrap();
