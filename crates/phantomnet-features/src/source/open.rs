@@ -33,10 +33,19 @@ impl Opened {
     /// Opens a file; compression is recognized by its magic bytes, whatever the name says.
     pub(crate) fn new(path: &Path, options: &ReadOptions) -> Result<Self, SourceError> {
         let open = |source| SourceError::Open { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(open)?;
-        if file.metadata().map_err(open)?.is_dir() {
+        // Looked at before it is opened: opening a pipe waits for its writer, and a file is read more than once.
+        let metadata = path.metadata().map_err(open)?;
+        if metadata.is_dir() {
             return Err(open(io::ErrorKind::IsADirectory.into()));
         }
+        if !metadata.is_file() {
+            return Err(SourceError::Unsupported {
+                path: path.to_path_buf(),
+                what: "no regular file",
+                advice: "copy it to a file first; `phantomnet predict MODEL -` reads from a pipe",
+            });
+        }
+        let file = File::open(path).map_err(open)?;
         let (content, is_compressed) = Content::new(file, options.max_file_bytes).map_err(open)?;
         let mut rest = BufReader::with_capacity(BUFFER_BYTES, content);
         let head = read_head(&mut rest, HEAD_BYTES);
