@@ -4,7 +4,7 @@
 //! bootstrap: all metrics are computed again on rows drawn with replacement, and the middle 95 % of the values is the
 //! interval. Both speak of chance in the choice of rows alone. Neither knows that tomorrow's attacks differ from today's,
 //! nor that events of one attacker are alike; and where every resample gives the same value (no mistake in the rows
-//! judged), the bootstrap has nothing to show and its interval is a point.
+//! judged), the bootstrap has nothing to show and there is no interval (NaN).
 
 use crate::metrics::{
     ConfusionMatrix, IntervalMethod, Judged, Key, MetricError, MetricInfo, MetricMap, MetricOptions, class_keys,
@@ -162,7 +162,7 @@ fn resample(judged: &Judged, methods: &[(Key, Method)], opts: IntervalOptions) -
     (0..n_metrics).map(|metric| by_resample.iter().map(|values| values[metric]).collect()).collect()
 }
 
-/// The 2.5 % and 97.5 % points of the values that are not NaN, or NaN when more than half are.
+/// The 2.5 % and 97.5 % points of the values that are not NaN; NaN when more than half are, or when both points are one.
 fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
     let all = values.len();
     values.retain(|value| !value.is_nan());
@@ -177,7 +177,9 @@ fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
         let above = (below + 1).min(values.len() - 1);
         values[below] + (position - below as f64) * (values[above] - values[below])
     };
-    (at(0.025), at(0.975))
+    let ends = (at(0.025), at(0.975));
+    // A point would say that the figure is certain; what it means is that resampling has nothing to show.
+    if ends.0 == ends.1 { (f64::NAN, f64::NAN) } else { ends }
 }
 
 #[cfg(test)]
@@ -209,7 +211,8 @@ mod tests {
         assert_eq!(percentiles(values), (1.0, 39.0));
         // Between 0 and 10 at 0.25 and 9.75.
         assert_eq!(percentiles(vec![10.0, 0.0]), (0.25, 9.75));
-        assert_eq!(percentiles(vec![3.0, f64::NAN]), (3.0, 3.0));
+        assert_eq!(percentiles(vec![0.0, f64::NAN, 10.0]), (0.25, 9.75));
+        assert!(percentiles(vec![3.0, 3.0]).0.is_nan(), "no interval is a point");
         assert!(percentiles(vec![3.0, f64::NAN, f64::NAN]).0.is_nan());
         assert!(percentiles(vec![]).1.is_nan());
     }
