@@ -17,26 +17,61 @@ const PNG_SCALE: f32 = 1.5;
 const ENTRIES: [&str; 7] =
     ["model", "plots", "report.html", "predictions.csv", "config.toml", "metrics.json", "rejected.csv"];
 
-/// A folder in which the files of a run come to be, beside the one that is to hold them.
+/// Says that a folder holds what runs leave, so that its entries may be replaced; also the lock of their replacement.
+const MARKER: &str = ".phantomnet";
+/// Beginning of the names of staging folders.
+const STAGING: &str = ".partial-";
+/// Held while a staging folder is in use.
+const IN_USE: &str = ".in-use";
+
+/// A folder in which the files of a run come to be, inside the one that is to hold them.
 #[derive(Debug)]
 pub(super) struct Staging {
     output: PathBuf,
     folder: PathBuf,
     /// Whether the output folder was not there before.
     made_output: bool,
+    /// Locked as long as this lives; process ids would not tell containers apart that share a disk.
+    _in_use: fs::File,
 }
 
 impl Staging {
     /// Makes the output folder, and the staging folder in it, so that an output that cannot be written is known at once.
+    /// Removes what runs left there that were killed.
     ///
     /// # Errors
-    /// Of kind environment.
+    /// Of kind environment; also when the folder holds files of the names that a run leaves, but of somebody else.
     pub(super) fn new(output: &Path) -> Result<Self, Failure> {
-        let folder = output.join(format!(".partial-{}", std::process::id()));
         let made_output = !output.exists();
-        fs::create_dir_all(&folder)
-            .map_err(|e| Failure::of_writing(output, e).hint("choose another folder with --output"))?;
-        Ok(Self { output: output.to_owned(), folder, made_output })
+        let foreign = |name: &&&str| output.join(name).exists();
+        if !output.join(MARKER).is_file()
+            && let Some(name) = ENTRIES.iter().find(foreign)
+        {
+            let text = format!("`{}` is there already, and no run made it", output.join(name).display());
+            return Err(Failure::environment(text).hint("choose another folder with --output"));
+        }
+        let refused = |e| Failure::of_writing(output, e).hint("choose another folder with --output");
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|e| Failure::environment("the system gives no random numbers").caused_by(e))?;
+        let folder = output.join(format!("{STAGING}{:016x}", u64::from_le_bytes(random)));
+        fs::create_dir_all(output).and_then(|()| fs::create_dir(&folder)).map_err(refused)?;
+        let in_use =
+            fs::File::create(folder.join(IN_USE)).and_then(|file| file.lock().map(|()| file)).map_err(refused)?;
+        let staging = Self { output: output.to_owned(), folder, made_output, _in_use: in_use };
+        staging.sweep();
+        Ok(staging)
+    }
+
+    /// Removes the staging folders that nobody has in use. One that is being made has no lock file yet and is left alone.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.output).into_iter().flatten().flatten() {
+            let is_staging = entry.file_name().to_string_lossy().starts_with(STAGING);
+            let lock = fs::File::open(entry.path().join(IN_USE));
+            if is_staging && lock.is_ok_and(|file| file.try_lock().is_ok()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// The path of an entry while it comes to be.
@@ -77,25 +112,40 @@ impl Staging {
     /// Puts the files in the place of the last run's. Two runs that end at once do so one after the other.
     ///
     /// # Errors
-    /// Of kind environment; also when the folder holds a `model` that is none.
+    /// Of kind environment; the last run's files are then back in their place.
     pub(super) fn publish(self) -> Result<(), Failure> {
-        let lock_path = self.output.join(".lock");
-        let lock = fs::File::create(&lock_path).map_err(|e| Failure::of_writing(&lock_path, e))?;
-        lock.lock().map_err(|e| Failure::of_writing(&lock_path, e))?;
-        let model = self.output.join("model");
-        if model.exists() && !model.join("manifest.json").is_file() {
-            return Err(Failure::environment(format!("`{}` is there already and is no model", model.display()))
-                .hint("choose another folder with --output"));
-        }
-        for name in ENTRIES {
-            let (from, to) = (self.path(name), self.output.join(name));
-            let old = self.path(&format!("{name}.old"));
-            let moved = if to.exists() { fs::rename(&to, &old) } else { Ok(()) };
-            moved
-                .and_then(|()| if from.exists() { fs::rename(&from, &to) } else { Ok(()) })
-                .map_err(|e| Failure::of_writing(&to, e))?;
+        let marker = self.output.join(MARKER);
+        let locked = fs::File::create(&marker).and_then(|file| file.lock().map(|()| file));
+        let _lock = locked.map_err(|e| Failure::of_writing(&marker, e))?;
+        for (done, name) in ENTRIES.iter().enumerate() {
+            if let Err(error) = self.replace(name) {
+                ENTRIES[..=done].iter().for_each(|name| self.restore(name));
+                return Err(Failure::of_writing(&self.output.join(name), error));
+            }
         }
         Ok(())
+    }
+
+    fn old(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.old"))
+    }
+
+    fn replace(&self, name: &str) -> std::io::Result<()> {
+        let (from, to) = (self.path(name), self.output.join(name));
+        if to.exists() {
+            fs::rename(&to, self.old(name))?;
+        }
+        if from.exists() { fs::rename(&from, &to) } else { Ok(()) }
+    }
+
+    fn restore(&self, name: &str) {
+        let (old, to) = (self.old(name), self.output.join(name));
+        if old.exists() {
+            if to.exists() {
+                let _ = fs::rename(&to, self.path(name));
+            }
+            let _ = fs::rename(old, to);
+        }
     }
 }
 
@@ -206,7 +256,27 @@ mod tests {
         let mut names: Vec<String> =
             fs::read_dir(&output).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names, [".lock", "mine.txt", "plots", "report.html"]);
+        assert_eq!(names, [".phantomnet", "mine.txt", "plots", "report.html"]);
+    }
+
+    #[test]
+    fn files_of_somebody_else_are_never_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("config.toml"), "precious").unwrap();
+        assert!(Staging::new(root.path()).is_err());
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_killed_runs_left_is_swept_and_what_is_in_use_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let dead = root.path().join(".partial-00");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join(IN_USE), "").unwrap();
+        let first = Staging::new(root.path()).unwrap();
+        assert!(!dead.exists());
+        let second = Staging::new(root.path()).unwrap();
+        assert!(first.folder.exists() && second.folder.exists());
     }
 
     #[test]
