@@ -103,5 +103,5 @@ fn run() -> Result<pipeline::Outcome, Failure> {
         &<cli::TrainArgs as clap::Args>::augment_args(clap::Command::new("linfa_tree")).get_matches(),
     );
     let config = args.map_err(|e| Failure::config(e.to_string()))?.resolve()?;
-    pipeline::train(&config, &LinfaTree { max_depth: 8 }, &StopSignal::listen()?, &mut |_| {})
+    pipeline::train(&config, &LinfaTree { max_depth: 8 }, &StopSignal::of_user(), &mut |_| {})
 }

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// Turns event logs into trained, honestly evaluated, tracked and deployable attack classifiers.
 #[derive(Debug, Parser)]
-#[command(name = "phantomnet", version, disable_help_subcommand = true)]
+#[command(name = "phantomnet", version)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -204,6 +204,9 @@ pub enum RunsCommand {
 
 fn parse_set(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as model.n_estimators=200")?;
+    if key.trim().is_empty() {
+        return Err("expected KEY=VALUE, such as model.n_estimators=200".into());
+    }
     Ok((key.trim().to_owned(), parse_value(value.trim())))
 }
 

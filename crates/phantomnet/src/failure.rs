@@ -123,8 +123,14 @@ impl Error for Failure {}
 
 /// The error as shown to people: one line, and one for the hint.
 pub fn render(failure: &Failure) -> String {
-    let hint = failure.hint.as_ref().map_or(String::new(), |h| format!("\nhint: {}", visible(h)));
-    format!("error: {failure}{hint}")
+    let general = match failure.kind {
+        Kind::Config => "every key: docs/reference/configuration.md; every flag: `phantomnet help`",
+        Kind::Data => "`phantomnet inspect DATA...` shows what is in the data",
+        Kind::Environment => "check disk, permissions and the place that is named",
+        Kind::Stopped(_) => return format!("error: {failure}"),
+    };
+    let hint = failure.hint.as_deref().unwrap_or(general);
+    format!("error: {failure}\nhint: {}", visible(hint))
 }
 
 /// Escapes control characters and line breaks.

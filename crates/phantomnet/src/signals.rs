@@ -13,23 +13,31 @@ use crate::failure::{Failure, Kind};
 pub struct StopSignal {
     raised: Arc<AtomicBool>,
     number: Arc<AtomicUsize>,
+    listens: bool,
 }
 
 impl StopSignal {
+    /// Will listen once [armed](Self::arm). The default never listens; its owner raises [`flag`](Self::flag).
+    pub fn of_user() -> Self {
+        Self { listens: true, ..Self::default() }
+    }
+
     /// Listens from now on. A second signal ends the process at once, should the work not stop.
     ///
     /// # Errors
     /// When the system refuses the handlers.
-    pub fn listen() -> Result<Self, Failure> {
-        let stop = Self::default();
+    pub fn arm(&self) -> Result<(), Failure> {
+        if !self.listens {
+            return Ok(());
+        }
         for signal in [SIGINT, SIGTERM] {
             let refused = |e: std::io::Error| Failure::environment("cannot listen for signals").caused_by(e);
             // Handlers run in this order: the first signal finds the flag still down, the second finds it up.
-            flag::register_conditional_shutdown(signal, 128 + signal, stop.raised.clone()).map_err(refused)?;
-            flag::register_usize(signal, stop.number.clone(), signal as usize).map_err(refused)?;
-            flag::register(signal, stop.raised.clone()).map_err(refused)?;
+            flag::register_conditional_shutdown(signal, 128 + signal, self.raised.clone()).map_err(refused)?;
+            flag::register_usize(signal, self.number.clone(), signal as usize).map_err(refused)?;
+            flag::register(signal, self.raised.clone()).map_err(refused)?;
         }
-        Ok(stop)
+        Ok(())
     }
 
     /// The flag that learners look at.

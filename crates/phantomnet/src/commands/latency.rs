@@ -7,6 +7,7 @@ use phantomnet_features::{Layout, read_events_as};
 use phantomnet_score::Scorer;
 use serde_json::json;
 
+use super::predict::no_column;
 use crate::cli::LatencyArgs;
 use crate::failure::Failure;
 use crate::pipeline::data::{read_options, source_failure, take};
@@ -26,6 +27,9 @@ pub(crate) fn run(args: &LatencyArgs) -> Result<ExitCode, Failure> {
         let config = args.config.resolve(Vec::new())?;
         let events =
             read_events_as(&args.data, &read_options(&config)?, &scorer.event_schema()).map_err(source_failure)?;
+        if events.absent.len() == scorer.event_schema().columns().len() {
+            return Err(no_column(&args.data.join(" ")));
+        }
         let rows: Vec<u32> = (0..events.batch.num_rows().min(MAX_ROWS) as u32).collect();
         let batch = columns_of(&take(&events.batch, &rows)?, &scorer)?;
         (raw_lines(&events, &rows)?, Some(batch))
@@ -48,7 +52,7 @@ pub(crate) fn run(args: &LatencyArgs) -> Result<ExitCode, Failure> {
         rows.push(vec!["mean".to_owned(), format!("{:.1}", latency.mean())]);
         terminal::say(terminal::table(&rows).trim_end());
         if let Some(rate) = latency.rows_per_second {
-            terminal::say(&format!("  {rate:.0} events/s in batches"));
+            terminal::say(&format!("  batches (features and model): {rate:.0} events/s"));
         }
         terminal::say(&format!("  {} measurements of {n_events} events, one thread", latency.micros.len()));
     }

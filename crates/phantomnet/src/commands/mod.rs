@@ -10,6 +10,9 @@ pub(crate) mod train;
 
 use phantomnet_learn::metrics::MetricMap;
 
+use crate::pipeline::gate::Gate;
+use crate::terminal;
+
 /// Metrics of the summary tables.
 const SHOWN: [&str; 9] = [
     "accuracy",
@@ -39,5 +42,15 @@ fn figure(value: f64) -> String {
         v if v >= 1000.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.4}"),
+    }
+}
+
+/// A line for each condition.
+fn say_gate(gate: &Gate) {
+    for c in &gate.conditions {
+        let (sign, verdict) = (if c.at_least { ">=" } else { "<=" }, if c.passed { "met" } else { "NOT MET" });
+        let interval = c.interval.filter(|(lo, hi)| lo.is_finite() && hi.is_finite());
+        let interval = interval.map_or_else(String::new, |(lo, hi)| format!(" [{}, {}]", figure(lo), figure(hi)));
+        terminal::say(&format!("  gate {} {sign} {}: {}{interval}: {verdict}", c.metric, c.bound, figure(c.value)));
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::ExitCode;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use phantomnet_features::{
     EventStream, Events, Format, Layout, Place, RejectedLine, expand_paths, read_events_as, row_as_json,
 };
@@ -27,7 +27,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let scorer = Scorer::load(&args.model).map_err(score_failure)?;
     let config = args.config.resolve(Vec::new())?;
     let output = Output::new(args, &scorer)?;
-    let mut prediction = Prediction { scorer: &scorer, output, n_rows: 0, n_rejected: 0, n_unparsed: 0 };
+    let mut prediction =
+        Prediction { scorer: &scorer, output, n_rows: 0, n_rejected: 0, n_unparsed: 0, any_value: false };
     let mut options = read_options(&config)?;
     options.keep_extra = true;
     if args.data.is_empty() || args.data == ["-"] {
@@ -52,6 +53,12 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     prediction.finish(&config)
 }
 
+/// What is said of events that the model has nothing to say about.
+pub(super) fn no_column(name: &str) -> Failure {
+    Failure::data(format!("`{name}` has none of the columns that the model reads"))
+        .hint("for files without a header, name the columns: --set 'data.columns=[\"a\", \"b\"]'")
+}
+
 fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet"))
 }
@@ -62,14 +69,33 @@ struct Prediction<'a> {
     n_rows: u64,
     n_rejected: u64,
     n_unparsed: u64,
+    /// Whether any event had a value in a column that the model reads.
+    any_value: bool,
 }
 
 impl Prediction<'_> {
+    /// Whether the events have anything that the model reads; told of delimited files by their header.
+    fn check_columns(&mut self, layout: &Layout, name: &str) -> Result<(), Failure> {
+        let Layout::Delimited { header, .. } = layout else { return Ok(()) };
+        let wanted = self.scorer.event_schema();
+        let absent: Vec<&str> = wanted.names().filter(|column| !header.iter().any(|h| h == column)).collect();
+        if absent.len() == wanted.columns().len() {
+            return Err(no_column(name));
+        }
+        if !absent.is_empty() {
+            terminal::warn(&format!("{name}: column `{}` is not there and counts as missing", absent.join("`, `")));
+        }
+        Ok(())
+    }
+
     /// Scores a stream as it arrives; what has arrived is written before more is waited for.
     fn stream<R: BufRead>(&mut self, mut stream: EventStream<R>, name: &str) -> Result<(), Failure> {
         stream.warnings().iter().for_each(|w| terminal::warn(w));
         let layout = stream.layout().clone();
-        while let Some(part) = stream.next_batch(BATCH_ROWS).map_err(source_failure)? {
+        self.check_columns(&layout, name)?;
+        while !self.output.is_closed()
+            && let Some(part) = stream.next_batch(BATCH_ROWS).map_err(source_failure)?
+        {
             part.rejected.iter().for_each(|r| self.reject(r, name));
             self.n_unparsed += part.n_unparsed;
             self.score(&part.batch, Some((&part.lines, &layout)), &part.places, name)?;
@@ -81,6 +107,9 @@ impl Prediction<'_> {
     fn events(&mut self, events: &Events, name: &str) -> Result<(), Failure> {
         events.rejected.kept.iter().for_each(|r| self.reject(r, name));
         events.warnings.iter().for_each(|w| terminal::warn(w));
+        if events.absent.len() == self.scorer.event_schema().columns().len() {
+            return Err(no_column(name));
+        }
         for start in (0..events.batch.num_rows()).step_by(BATCH_ROWS) {
             let n = BATCH_ROWS.min(events.batch.num_rows() - start);
             self.score(&events.batch.slice(start, n), None, &events.places[start..start + n], name)?;
@@ -120,6 +149,8 @@ impl Prediction<'_> {
         raw: Option<(&[String], &Layout)>,
     ) -> Result<(), Failure> {
         self.n_rows += batch.num_rows() as u64;
+        let read = batch.columns().iter().take(self.scorer.event_schema().columns().len());
+        self.any_value |= read.into_iter().any(|column| column.null_count() < column.len());
         self.output.begin(batch, raw.map(|(_, layout)| layout))?;
         for i in 0..batch.num_rows() {
             let verdict = scores.verdict(i);
@@ -149,6 +180,9 @@ impl Prediction<'_> {
                 "{} cells do not have the type they had in training and count as missing",
                 self.n_unparsed
             ));
+        }
+        if self.n_rows > 0 && !self.any_value {
+            terminal::warn("no event had a value in any column that the model reads");
         }
         let n_lines = self.n_rows + self.n_rejected;
         terminal::say(&format!("{} events scored, {} lines rejected", self.n_rows, self.n_rejected));

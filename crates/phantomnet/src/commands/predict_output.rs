@@ -11,6 +11,8 @@ use arrow_schema::{DataType, Field, Schema};
 use phantomnet_features::Layout;
 use phantomnet_score::{Scorer, Scores, Verdict};
 use serde_json::{Map, Value};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::cli::{OutputFormat, PredictArgs};
 use crate::failure::Failure;
@@ -67,6 +69,7 @@ impl Output {
             Some(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
+                remove_when_stopped(&partial)?;
                 let handle = File::create(&partial).map_err(|e| Failure::of_writing(path, e))?;
                 file = Some((partial, path.clone()));
                 Box::new(BufWriter::new(handle))
@@ -205,6 +208,11 @@ impl Output {
         self.tolerate(result)
     }
 
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Makes what was written visible to the reader.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let result = if self.closed { Ok(()) } else { self.to.flush() };
@@ -261,6 +269,26 @@ impl Output {
         writer.close().map_err(internal)?;
         self.write(&bytes)
     }
+}
+
+/// Has SIGINT and SIGTERM remove the file that is being written. A thread waits for them, since the program may be waiting
+/// for its input.
+fn remove_when_stopped(partial: &Path) -> Result<(), Failure> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM]).map_err(|e| Failure::environment("cannot listen for signals").caused_by(e))?;
+    let partial = partial.to_owned();
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            let _ = std::fs::remove_file(&partial);
+            stop(signal);
+        }
+    });
+    Ok(())
+}
+
+#[allow(clippy::exit, reason = "nothing is left to unwind: the file is gone, and the main thread may be waiting")]
+fn stop(signal: i32) -> ! {
+    std::process::exit(128 + signal)
 }
 
 impl Drop for Output {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use phantomnet_learn::Progress;
 
-use super::{SHOWN, figure, with_interval};
+use super::{SHOWN, figure, say_gate, with_interval};
 use crate::cli::TrainArgs;
 use crate::failure::{Failure, visible};
 use crate::pipeline::{self, Event, Outcome, Stage};
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let config = args.resolve()?;
     config.label_expr()?;
     let learner = pipeline::learner(&config)?;
-    let stop = StopSignal::listen()?;
+    let stop = StopSignal::of_user();
     // The bootstrap runs on the global pool, which is made here and nowhere else; fits have pools of their own.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.n_threads().get()).build_global();
     let bar = bar();
@@ -92,14 +92,12 @@ fn summarize(outcome: &Outcome) {
     }
     terminal::say(terminal::table(&rows).trim_end());
     if let (Some(p50), Some(p99)) = (metrics.get("latency_p50_us"), metrics.get("latency_p99_us")) {
-        let rate = metrics.get("rows_per_second").map_or_else(String::new, |r| format!("; {r:.0} events/s in batches"));
+        let rate = metrics
+            .get("rows_per_second")
+            .map_or_else(String::new, |r| format!("; batches (features and model): {r:.0} events/s"));
         terminal::say(&format!("  latency, raw line to verdict: p50 {p50:.1} us, p99 {p99:.1} us{rate}"));
     }
-    for c in &outcome.gate.conditions {
-        let (sign, verdict) = (if c.at_least { ">=" } else { "<=" }, if c.passed { "met" } else { "NOT MET" });
-        let interval = c.interval.map_or_else(String::new, |(lo, hi)| format!(" [{}, {}]", figure(lo), figure(hi)));
-        terminal::say(&format!("  gate {} {sign} {}: {}{interval}: {verdict}", c.metric, c.bound, figure(c.value)));
-    }
+    say_gate(&outcome.gate);
     terminal::say("");
     let seconds = outcome.timings.get("total").and_then(serde_json::Value::as_f64).unwrap_or_default();
     terminal::say(&format!("  run      {} ({}) in {seconds:.2} s", visible(&outcome.run_name), outcome.run_id));

@@ -133,7 +133,7 @@ pub const KEYS: &[Key] = &[
         "cv.n_folds",
         Kind::Integer(0, 1000),
         "5",
-        "Folds of the stratified cross-validation over the training rows; 0 leaves it out.",
+        "Folds of the stratified cross-validation over the training rows, at least 2; 0 leaves it out.",
     ),
     key("cv.n_repeats", Kind::Integer(1, 1000), "1", "Times the cross-validation is repeated with other folds."),
     key("cv.seed", Kind::Integer(0, BIG), "", "Seed of the folds; by default that of the hold-out."),
@@ -157,7 +157,7 @@ pub const KEYS: &[Key] = &[
         "model.class_weight",
         Kind::Any("`balanced` or a table from class names to weights"),
         "",
-        "`random_forest`: weight of each class; equal by default.",
+        "`random_forest`, `logistic_regression`: weight of each class; equal by default.",
     ),
     key("model.bootstrap", Kind::Bool, "true", "`random_forest`: whether each tree sees a bootstrap of the rows."),
     key(
@@ -167,7 +167,12 @@ pub const KEYS: &[Key] = &[
         "`logistic_regression`: inverse strength of the L2 penalty. scikit-learn: `C`.",
     ),
     key("model.max_iter", Kind::Integer(1, 1_000_000), "100", "`logistic_regression`: iterations of the optimiser."),
-    key("model.seed", Kind::Integer(0, BIG), "", "Seed of the learner; by default that of the hold-out."),
+    key(
+        "model.seed",
+        Kind::Integer(0, BIG),
+        "",
+        "`random_forest`: seed of the learner; by default that of the hold-out.",
+    ),
     key(
         "evaluate.decision_threshold",
         Kind::Number(0.0, 1.0, true, true),
@@ -219,6 +224,29 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
+impl Key {
+    /// The learners that a hyperparameter belongs to; empty for keys that are there whatever the learner.
+    pub fn learners(&self) -> &'static [&'static str] {
+        match self.path {
+            "model.n_estimators"
+            | "model.max_depth"
+            | "model.max_features"
+            | "model.min_samples_split"
+            | "model.min_samples_leaf"
+            | "model.bootstrap"
+            | "model.seed" => &["random_forest"],
+            "model.class_weight" => &["random_forest", "logistic_regression"],
+            "model.c" | "model.max_iter" => &["logistic_regression"],
+            _ => &[],
+        }
+    }
+
+    /// Whether it says something to a learner.
+    pub fn is_of(&self, learner: &str) -> bool {
+        self.learners().is_empty() || self.learners().contains(&learner)
+    }
+}
+
 /// The key at a path, also one inside a free table such as `features.x`.
 pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| {
@@ -251,7 +279,7 @@ impl Kind {
             }
             Self::Texts => "a list of texts".into(),
             Self::TextTable => "a table of texts".into(),
-            Self::NumberTable => "a table of numbers".into(),
+            Self::NumberTable => "a table of finite numbers".into(),
             Self::Any(words) => words.into(),
         }
     }

@@ -63,6 +63,7 @@ impl Layer {
     /// # Errors
     /// When a key or a value is not known.
     pub fn flags(flags: Vec<(String, Value)>) -> Result<Self, Failure> {
+        let flags: Vec<(String, Value)> = flags.into_iter().map(as_text).collect();
         for (path, value) in &flags {
             let parent = path.rsplit_once('.').map_or("", |(p, _)| p);
             if keys::find(path).is_none() && !keys::is_section(path) {
@@ -75,9 +76,17 @@ impl Layer {
         Ok(Self { single: flags, ..Self::default() })
     }
 
-    /// Whether this layer gives the key.
+    /// Whether this layer gives the key, or something in it.
     pub fn gives(&self, path: &str) -> bool {
-        get(&self.table, path).is_some() || self.single.iter().any(|(p, _)| p == path)
+        let inside = |p: &str| p == path || p.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        get(&self.table, path).is_some() || self.single.iter().any(|(p, _)| inside(p))
+    }
+
+    /// The `data.paths` of this layer.
+    pub fn paths(&self) -> Option<Vec<String>> {
+        let single = self.single.iter().rev().find(|(p, _)| p == "data.paths").map(|(_, v)| v);
+        let list = single.or_else(|| get(&self.table, "data.paths"))?.as_array()?;
+        list.iter().map(|v| v.as_str().map(str::to_owned)).collect()
     }
 }
 
@@ -114,6 +123,17 @@ pub fn parse_value(text: &str) -> Value {
         .filter(|t| t.len() == 1)
         .and_then(|mut t| t.remove("v"))
         .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// A number or the like for a key that takes text is that text: `tracking.run_name=2024`.
+fn as_text((path, value): (String, Value)) -> (String, Value) {
+    let is_text = keys::find(&path).is_some_and(|key| match key.kind {
+        Kind::Text | Kind::Word(_) => true,
+        Kind::TextTable => path != key.path,
+        _ => false,
+    });
+    let plain = is_text && !value.is_str() && !value.is_table() && !value.is_array();
+    (path, if plain { Value::String(value.to_string()) } else { value })
 }
 
 fn get<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {

@@ -133,6 +133,16 @@ pub struct Deployment {
     pub threads: usize,
 }
 
+/// Whether the files named by flags are among those that the file names, so that what it says of them holds.
+fn names_the_same_files(file: &Layer, flags: &Layer) -> bool {
+    let files = |layer: &Layer| -> Option<Vec<std::path::PathBuf>> {
+        let found = phantomnet_features::expand_paths(&layer.paths()?).ok()?;
+        found.iter().map(|path| path.canonicalize().ok()).collect()
+    };
+    let (Some(described), Some(named)) = (files(file), files(flags)) else { return false };
+    named.iter().all(|path| described.contains(path))
+}
+
 impl Config {
     /// Resolves the configuration: `flags` over `file` over `environment` over defaults.
     ///
@@ -141,38 +151,46 @@ impl Config {
     pub fn resolve(environment: Layer, file: Option<Layer>, flags: Layer) -> Result<Self, Failure> {
         // The mark speaks of the files it stands beside; other files are not those.
         let other_files = flags.gives("data.paths") && !flags.gives("data.synthetic");
-        let layers = [Some(Layer::defaults()?), Some(environment), file, Some(flags)];
-        let mut merged = merge(layers.into_iter().flatten());
-        if other_files && let Some(Value::Table(data)) = merged.get_mut("data") {
+        let same_files = other_files && file.as_ref().is_some_and(|f| names_the_same_files(f, &flags));
+        let layers: Vec<Layer> =
+            [Some(Layer::defaults()?), Some(environment), file, Some(flags)].into_iter().flatten().collect();
+        // Hyperparameters from below the layer that chose the learner were meant for the one chosen there.
+        let chosen_in = layers.iter().rposition(|l| l.gives("model.kind")).unwrap_or(0);
+        let given: Vec<&'static str> = keys::KEYS
+            .iter()
+            .map(|k| k.path)
+            .filter(|path| path.starts_with("model.") && layers[chosen_in.max(1)..].iter().any(|l| l.gives(path)))
+            .collect();
+        let mut merged = merge(layers);
+        if other_files
+            && !same_files
+            && let Some(Value::Table(data)) = merged.get_mut("data")
+        {
             data.insert("synthetic".into(), Value::Boolean(false));
         }
         let mut config: Self = merged.try_into().map_err(|e: toml::de::Error| {
             Failure::config(format!("configuration: {}", e.message().replace('\n', ", ")))
         })?;
-        config.keep_only_params_of_the_learner()?;
+        config.keep_only_params_of_the_learner(&given)?;
+        if config.cv.n_folds == 1 {
+            return Err(Failure::config("`cv.n_folds` must be 0 or at least 2, got `1`"));
+        }
         Ok(config)
     }
 
-    /// Defaults of other learners' hyperparameters say nothing; values that were given for another learner are an error,
-    /// which is told by their differing from the default.
-    fn keep_only_params_of_the_learner(&mut self) -> Result<(), Failure> {
+    /// Leaves out what only other learners have. That is an error if it was `given` for this one.
+    fn keep_only_params_of_the_learner(&mut self, given: &[&str]) -> Result<(), Failure> {
         let kind = self.model.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let belongs = |doc: &str| !doc.starts_with('`') || doc.starts_with(&format!("`{kind}`"));
-        for key in keys::KEYS {
+        for key in keys::KEYS.iter().filter(|k| !k.is_of(&kind)) {
             let Some(name) = key.path.strip_prefix("model.") else { continue };
-            if belongs(key.doc) {
-                continue;
-            }
-            let Some(value) = self.model.remove(name) else { continue };
-            if key.default.is_empty() || value != layers::parse_value(key.default) {
-                let valid: Vec<&str> = keys::KEYS
-                    .iter()
-                    .filter(|k| belongs(k.doc) && k.path.starts_with("model."))
-                    .map(|k| k.path)
-                    .collect();
+            // `--seed` speaks to everything random; a learner without randomness has nothing to say to it.
+            if given.contains(&key.path) && name != "seed" {
+                let own = keys::KEYS.iter().filter(|k| k.path.starts_with("model.") && k.is_of(&kind));
+                let valid: Vec<&str> = own.map(|k| k.path).collect();
                 return Err(Failure::config(format!("`{}` is no setting of learner `{kind}`", key.path))
                     .hint(format!("its settings are `{}`", valid.join("`, `"))));
             }
+            self.model.remove(name);
         }
         Ok(())
     }
@@ -218,12 +236,15 @@ impl Config {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// The part that shapes the model, which is all but tracking, output and deployment.
+    /// The part that shapes the model: all but tracking, output, deployment, and where the data lie.
     pub fn model_part(&self) -> serde_json::Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(sections) = value.as_object_mut() {
             for section in ["tracking", "output", "deployment"] {
                 sections.remove(section);
+            }
+            if let Some(data) = sections.get_mut("data").and_then(|d| d.as_object_mut()) {
+                data.remove("paths");
             }
         }
         value

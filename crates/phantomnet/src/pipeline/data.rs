@@ -84,7 +84,16 @@ pub fn read_options(config: &Config) -> Result<ReadOptions, Failure> {
 /// # Errors
 /// Of kind data.
 pub fn read(config: &Config) -> Result<Events, Failure> {
-    read_events(&config.data.paths, &read_options(config)?).map_err(source_failure)
+    let mut events = read_events(&config.data.paths, &read_options(config)?).map_err(source_failure)?;
+    let numbers = events.schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
+    if 2 * numbers > events.schema.columns().len() {
+        // Instead of what the reader says of such names one by one.
+        events.warnings.retain(|warning| !warning.contains("column"));
+        events
+            .warnings
+            .push("the header looks like data: name the columns in `data.columns` if the files have none".into());
+    }
+    Ok(events)
 }
 
 /// The configured features, or the default ones: every column that the label does not read.
@@ -142,7 +151,7 @@ pub fn prepare(config: &Config, events: Events) -> Result<Labelled, Failure> {
     let array = label.evaluate(&events.batch).map_err(expression_failure)?;
     let classes = learn_classes(&label, &array, config.label.positive.as_deref()).map_err(expression_failure)?;
     if let [only] = classes.names.as_slice() {
-        return Err(one_class(only, events.batch.num_rows()));
+        return Err(one_class(only, array.len() - array.null_count()));
     }
     let labels = to_labels(&array, &classes).map_err(expression_failure)?;
     let (events, labels, n_unlabelled) = keep_labelled(events, labels)?;
@@ -157,6 +166,22 @@ pub fn prepare(config: &Config, events: Events) -> Result<Labelled, Failure> {
     let matrix = to_matrix(&arrays, &schema).map_err(expression_failure)?;
     let dataset = Dataset::new(Arc::new(schema), classes, matrix, labels).map_err(|e| Failure::of(Kind::Data, e))?;
     Ok(Labelled { events, label, features, dataset, holdout, n_unlabelled, warnings })
+}
+
+/// Features that tell nothing: missing or the same on every training row.
+pub(crate) fn useless_features(labelled: &Labelled) -> Vec<String> {
+    let data = &labelled.dataset;
+    let names = data.schema().features().iter().map(|f| &f.name);
+    let verdict = |(j, name): (usize, &String)| {
+        let mut known = labelled.holdout.train.iter().map(|&r| data.column(j)[r as usize]).filter(|x| !x.is_nan());
+        let Some(first) = known.next() else {
+            return Some(format!("feature `{name}` is missing on every training event"));
+        };
+        let has_missing = labelled.holdout.train.iter().any(|&r| data.column(j)[r as usize].is_nan());
+        (!has_missing && known.all(|x| x == first))
+            .then(|| format!("feature `{name}` is the same on every training event"))
+    };
+    names.enumerate().filter_map(verdict).collect()
 }
 
 /// What is said when nothing can be told apart.

@@ -1,6 +1,6 @@
 //! Cross-validation, the final fit, and what the model is worth on the hold-out.
 
-use phantomnet_learn::folds::stratified_k_fold;
+use phantomnet_learn::folds::{Fold, stratified_k_fold};
 use phantomnet_learn::intervals::{IntervalOptions, intervals};
 use phantomnet_learn::metrics::{Evaluation, MetricError, MetricMap, MetricOptions, evaluate};
 use phantomnet_learn::{
@@ -37,12 +37,16 @@ pub(super) fn learn_failure(error: LearnError, stop: &StopSignal) -> Failure {
         return stop.failure();
     }
     let hint = error.hint().map(str::to_owned);
-    let kind = match error {
+    Failure::of(kind_of(&error), error).maybe_hint(hint)
+}
+
+fn kind_of(error: &LearnError) -> Kind {
+    match error {
         LearnError::Param { .. } => Kind::Config,
         LearnError::Threads { .. } => Kind::Environment,
+        LearnError::Fold { source, .. } => kind_of(source),
         _ => Kind::Data,
-    };
-    Failure::of(kind, error).maybe_hint(hint)
+    }
 }
 
 /// Predictions that cannot be judged.
@@ -73,28 +77,40 @@ pub(super) fn context<'a>(
     })
 }
 
-/// Judges the learner on folds of the training rows; `None` if the configuration asks for none.
+/// Folds of the training rows; none if the configuration asks for none.
 ///
 /// # Errors
-/// When the rows cannot be divided so, or a fit fails.
+/// When the rows cannot be divided so.
+pub(super) fn folds(config: &Config, labelled: &Labelled) -> Result<Vec<Fold>, Failure> {
+    if config.cv.n_folds == 0 {
+        return Ok(Vec::new());
+    }
+    let data = &labelled.dataset;
+    let (n_folds, n_repeats) = (config.cv.n_folds, config.cv.n_repeats);
+    let names = &data.classes().names;
+    stratified_k_fold(data.labels(), names, &labelled.holdout.train, n_folds, n_repeats, config.cv_seed())
+        .map_err(fold_failure)
+}
+
+/// Judges the learner on folds; `None` without a fold.
+///
+/// # Errors
+/// When a fit fails.
 pub(super) fn run_cross_validation(
     config: &Config,
     learner: &dyn Learner,
     labelled: &Labelled,
+    folds: &[Fold],
     stop: &StopSignal,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<CrossValidation>, Failure> {
-    if config.cv.n_folds == 0 {
+    if folds.is_empty() {
         return Ok(None);
     }
     let data = &labelled.dataset;
-    let names = &data.classes().names;
-    let (n_folds, n_repeats) = (config.cv.n_folds, config.cv.n_repeats);
-    let folds = stratified_k_fold(data.labels(), names, &labelled.holdout.train, n_folds, n_repeats, config.cv_seed())
-        .map_err(fold_failure)?;
     let opts = CvOptions { metrics: metric_options(config, data.classes())?, keep_probabilities: false };
     let mut cx = context(config, stop, progress);
-    cross_validate(learner, data, &folds, opts, &mut cx).map(Some).map_err(|e| learn_failure(e, stop))
+    cross_validate(learner, data, folds, opts, &mut cx).map(Some).map_err(|e| learn_failure(e, stop))
 }
 
 /// Fits the learner on the training rows.

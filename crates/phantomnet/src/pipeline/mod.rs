@@ -17,6 +17,7 @@ mod record;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use phantomnet_learn::folds::Fold;
 use phantomnet_learn::metrics::MetricMap;
 use phantomnet_learn::{Fit, Learner, Progress};
 use phantomnet_model::ModelError;
@@ -183,10 +184,14 @@ pub fn train(
     observe(Event::Stage(Stage::Features));
     let labelled = timings.time(Stage::Features, || data::prepare(config, events))?;
     stop.check()?;
+    let folds = judge::folds(config, &labelled)?;
+    check_gate(config, &labelled)?;
     let staging = Staging::new(Path::new(&config.output.dir))?;
+    // Until here there is nothing to close, and a signal ends the process at once.
+    stop.arm()?;
     let commit = record::git_commit();
     let mut recorder = timings.time(Stage::Track, || Recorder::start(config, learner, &labelled, commit.as_deref()))?;
-    let job = Job { config, learner, labelled: &labelled, commit: commit.as_deref(), stop };
+    let job = Job { config, learner, labelled: &labelled, folds: &folds, commit: commit.as_deref(), stop };
     match job.run(staging, &mut recorder, timings, observe) {
         Ok(outcome) => {
             recorder.finish()?;
@@ -204,6 +209,7 @@ struct Job<'a> {
     config: &'a Config,
     learner: &'a dyn Learner,
     labelled: &'a Labelled,
+    folds: &'a [Fold],
     commit: Option<&'a str>,
     stop: &'a StopSignal,
 }
@@ -217,11 +223,11 @@ impl Job<'_> {
         observe: &mut dyn FnMut(Event),
     ) -> Result<Outcome, Failure> {
         let (config, labelled) = (self.config, self.labelled);
-        self.check_gate()?;
-
         observe(Event::Stage(Stage::CrossValidate));
         let cv = timings.time(Stage::CrossValidate, || {
-            judge::run_cross_validation(config, self.learner, labelled, self.stop, &mut |p| observe(Event::Progress(p)))
+            judge::run_cross_validation(config, self.learner, labelled, self.folds, self.stop, &mut |p| {
+                observe(Event::Progress(p))
+            })
         })?;
         observe(Event::Stage(Stage::Fit));
         let fit = timings.time(Stage::Fit, || {
@@ -232,8 +238,13 @@ impl Job<'_> {
         observe(Event::Stage(Stage::Evaluate));
         let mut warnings = labelled.warnings.clone();
         warnings.extend(fit.warnings.iter().cloned());
+        warnings.extend(data::useless_features(labelled));
         let start = Instant::now();
         let judgement = judge::judge(config, &fit, labelled, self.stop)?;
+        if judgement.evaluation.confusion.correct() == judgement.evaluation.confusion.total() {
+            warnings
+                .push("every held-out event is predicted right: make sure that no feature gives the label away".into());
+        }
         let Fit { model, importances, .. } = fit;
         let savable = model.to_onnx(&labelled.dataset.classes().names).is_some();
         let scorer = self.save(&staging, model, savable)?;
@@ -323,28 +334,6 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    /// A gate on a metric that does not exist is told before the work, not after it.
-    fn check_gate(&self) -> Result<(), Failure> {
-        let data = &self.labelled.dataset;
-        let labels = labels_of(data, &self.labelled.holdout.test);
-        let n_classes = data.classes().len();
-        let even = vec![1.0 / n_classes as f32; labels.len() * n_classes];
-        let even = phantomnet_model::Probabilities::new(n_classes, even);
-        let quick = Config {
-            evaluate: crate::config::Evaluate { n_bootstrap: 0, ..self.config.evaluate.clone() },
-            ..self.config.clone()
-        };
-        let mut metrics = judge_probabilities(&quick, &labels, even.clone(), &even, data.classes())?.metrics;
-        if self.config.cv.n_folds > 0 {
-            let folds: Vec<String> = metrics.iter().map(|(k, _)| k.to_owned()).collect();
-            metrics
-                .extend(folds.iter().flat_map(|k| [format!("cv_{k}_mean"), format!("cv_{k}_std")]).map(|k| (k, 0.0)));
-        }
-        let latency = Latency { micros: vec![0.0], rows_per_second: Some(0.0) };
-        metrics.extend(latency.metrics().iter().map(|(k, v)| (k.to_owned(), v)));
-        gate::judge(&self.config.gate, &metrics).map(|_| ())
-    }
-
     /// Saves the model and loads it again as a user would, which checks its golden events. A model that cannot be saved is
     /// scored from memory.
     fn save(
@@ -396,6 +385,25 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+/// A gate on a metric that does not exist is told before the work, not after it.
+fn check_gate(config: &Config, labelled: &Labelled) -> Result<(), Failure> {
+    let data = &labelled.dataset;
+    let labels = labels_of(data, &labelled.holdout.test);
+    let n_classes = data.classes().len();
+    let even = vec![1.0 / n_classes as f32; labels.len() * n_classes];
+    let even = phantomnet_model::Probabilities::new(n_classes, even);
+    let quick =
+        Config { evaluate: crate::config::Evaluate { n_bootstrap: 0, ..config.evaluate.clone() }, ..config.clone() };
+    let mut metrics = judge_probabilities(&quick, &labels, even.clone(), &even, data.classes())?.metrics;
+    if config.cv.n_folds > 0 {
+        let folds: Vec<String> = metrics.iter().map(|(k, _)| k.to_owned()).collect();
+        metrics.extend(folds.iter().flat_map(|k| [format!("cv_{k}_mean"), format!("cv_{k}_std")]).map(|k| (k, 0.0)));
+    }
+    let latency = Latency { micros: vec![0.0], rows_per_second: Some(0.0) };
+    metrics.extend(latency.metrics().iter().map(|(k, v)| (k.to_owned(), v)));
+    gate::judge(&config.gate, &metrics).map(|_| ())
 }
 
 /// A model folder that cannot be written.

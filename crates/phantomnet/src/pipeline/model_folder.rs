@@ -13,6 +13,8 @@ use crate::config::Config;
 const GOLDEN_PER_CLASS: usize = 4;
 /// Golden events in all.
 const MAX_GOLDEN: usize = 20;
+/// Longest golden event, in bytes of JSON: they are examples, not an archive.
+const MAX_GOLDEN_BYTES: usize = 64 * 1024;
 
 /// Joins model, pipeline and golden events.
 pub(super) fn bundle(config: &Config, learner: &dyn Learner, labelled: &Labelled, model: Box<dyn Model>) -> Bundle {
@@ -76,6 +78,9 @@ fn golden(labelled: &Labelled, pipeline: &Pipeline, model: &dyn Model) -> Vec<Go
         let is_number =
             |name: &str| pipeline.columns.iter().any(|c| c.name == name && c.column_type == ColumnType::Number.name());
         if event.iter().any(|(name, value)| is_number(name) && !value.is_number() && !value.is_null()) {
+            continue;
+        }
+        if serde_json::to_string(&event).map_or(true, |text| text.len() > MAX_GOLDEN_BYTES) {
             continue;
         }
         let mut features = vec![0.0; data.n_features()];

@@ -49,10 +49,26 @@ fn read_line(path: &str) -> Option<String> {
     Some(std::fs::read_to_string(path).ok()?.trim().to_owned()).filter(|s| !s.is_empty())
 }
 
+/// The user's name: what the environment says, else the password file's for the owner of this process.
+fn user() -> Option<String> {
+    let named = ["LOGNAME", "USER"].iter().find_map(|v| std::env::var(v).ok()).filter(|name| !name.is_empty());
+    #[cfg(target_os = "linux")]
+    let named = named.or_else(|| {
+        use std::os::unix::fs::MetadataExt;
+        let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+        let passwords = std::fs::read_to_string("/etc/passwd").ok()?;
+        let mut entries = passwords.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        entries.find(|entry| entry.get(2) == Some(&uid.as_str())).map(|entry| entry[0].to_owned())
+    });
+    named
+}
+
 /// A run in progress.
 pub(super) struct Recorder {
     run: ActiveRun,
     dataset: (String, String),
+    /// Where the files of the logged model go.
+    model_location: Option<String>,
 }
 
 impl Recorder {
@@ -67,7 +83,9 @@ impl Recorder {
         commit: Option<&str>,
     ) -> Result<Self, Failure> {
         let mut store = open(&config.tracking.uri).map_err(track_failure)?;
-        let host = read_line("/proc/sys/kernel/hostname");
+        // Containers may share a name but not a process table, and process ids speak of the latter.
+        let processes = std::fs::read_link("/proc/self/ns/pid").ok();
+        let host = read_line("/proc/sys/kernel/hostname").zip(processes).map(|(h, p)| format!("{h} {}", p.display()));
         let boot_id = read_line("/proc/sys/kernel/random/boot_id");
         if let (Some(host), Some(boot_id)) = (&host, &boot_id) {
             let is_alive = |pid: u32| Path::new(&format!("/proc/{pid}")).exists();
@@ -80,7 +98,7 @@ impl Recorder {
             bytes[..8].copy_from_slice(&now_ms().to_le_bytes());
         }
         let name = config.tracking.run_name.clone().unwrap_or_else(|| random_run_name(&bytes));
-        let user = ["USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok()).unwrap_or_else(|| "unknown".into());
+        let user = user().unwrap_or_else(|| "unknown".into());
         let mut tags = vec![
             Tag::new("mlflow.source.name", "phantomnet train"),
             Tag::new("mlflow.source.type", "LOCAL"),
@@ -96,7 +114,7 @@ impl Recorder {
         let run = ActiveRun::start(store, &experiment.id, new, now_ms).map_err(track_failure)?;
         let dataset = dataset(config, labelled);
         let identity = (dataset.name.clone(), dataset.digest.clone());
-        let mut recorder = Self { run, dataset: identity };
+        let mut recorder = Self { run, dataset: identity, model_location: None };
         let id = recorder.id().to_owned();
         let store = recorder.run.store();
         store.log_batch(&id, &[], &params(config, learner), &[]).map_err(track_failure)?;
@@ -170,6 +188,8 @@ impl Recorder {
             tags: Vec::new(),
         };
         let model = store.create_logged_model(new).map_err(track_failure)?;
+        self.model_location = Some(model.artifact_location.clone());
+        let store = self.run.store();
         store.log_model_artifacts(&model.id, folder).map_err(track_failure)?;
         let (name, digest) = self.dataset.clone();
         let reference = ModelRef { model_id: model.id.clone(), dataset_name: Some(name), dataset_digest: Some(digest) };
@@ -197,6 +217,13 @@ impl Recorder {
 
     /// Ends the run because of a failure: KILLED if the user stopped it, FAILED with the error otherwise.
     pub(super) fn abandon(self, failure: &Failure) {
+        // A full disk has room for the run's end only once the copies that will never be whole are gone.
+        for folder in [Some(self.run.info().artifact_uri.clone()), self.model_location.clone()].into_iter().flatten() {
+            let path = folder.strip_prefix("file://").unwrap_or(&folder);
+            if Path::new(path).is_absolute() {
+                let _ = std::fs::remove_dir_all(path);
+            }
+        }
         // The failure itself is what the user must see; should the store fail too, the run is closed at the next start.
         let _ = match failure.kind {
             Kind::Stopped(_) => self.run.kill(),
@@ -220,6 +247,7 @@ fn final_metrics(metrics: &MetricMap, model: Option<&ModelRef>) -> Vec<Metric> {
 /// Hyperparameters by their own names, the rest of the configuration by its keys.
 pub(super) fn params(config: &Config, learner: &dyn Learner) -> Vec<Param> {
     let mut pairs = vec![("model.kind".to_owned(), learner.name().to_owned())];
+    pairs.push(("data.paths".to_owned(), config.data.paths.join(" ")));
     pairs.extend(learner.params());
     if let Some(sections) = config.model_part().as_object() {
         let rest = sections.iter().filter(|(name, _)| *name != "model");

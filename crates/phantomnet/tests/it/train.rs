@@ -28,7 +28,7 @@ fn a_run_leaves_a_model_a_report_and_a_record() {
     }
     let out = w.path("phantomnet-out");
     let expected = ["config.toml", "metrics.json", "model", "plots", "predictions.csv", "rejected.csv", "report.html"];
-    assert_eq!(entries(&out).into_iter().filter(|n| n != ".lock").collect::<Vec<_>>(), expected);
+    assert_eq!(entries(&out).into_iter().filter(|n| n != ".phantomnet").collect::<Vec<_>>(), expected);
     assert_eq!(entries(&out.join("plots")).len(), 16, "eight pictures, each as SVG and PNG");
     let rejected = fs::read_to_string(out.join("rejected.csv")).unwrap();
     assert!(rejected.lines().nth(1).unwrap().starts_with("events.csv,51,"), "{rejected}");
@@ -233,4 +233,54 @@ fn runs_are_compared_side_by_side() {
     assert_eq!(runs[0]["params"], serde_json::json!({"n_estimators": "20"}), "only what differs");
     assert_eq!(runs[1]["params"]["n_estimators"], "40");
     assert!(runs[1]["metrics"]["accuracy"].is_number());
+}
+
+#[test]
+fn predict_ends_with_its_reader() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    let mut child = w
+        .command(&["predict", "phantomnet-out/model", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    drop(child.stdout.take());
+    // Ends when the program does and the pipe breaks.
+    while writeln!(stdin, "{{\"data\": \"x\"}}").is_ok() {}
+    child.wait().unwrap();
+}
+
+#[test]
+fn events_without_any_column_of_the_model_are_refused() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    w.write("other.csv", "a,b\n1,2\n");
+    for command in ["predict", "latency", "evaluate"] {
+        let (code, stderr) = w.fails(&[command, "phantomnet-out/model", "other.csv"]);
+        assert!(code == 3 && stderr.contains("data.columns"), "{command}: {stderr}");
+    }
+}
+
+#[test]
+fn evaluate_judges_the_gate_on_what_it_measures() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    let args = ["evaluate", "phantomnet-out/model", "events.csv", "--json", "--set", "gate.latency_p99_ms=0"];
+    assert_eq!(w.json(&args)["gate"]["passed"], true, "latency is the training run's");
+    let output = w.run(&[&args[..], &["--set", "gate.accuracy=1.5"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let (code, _) = w.fails(&["evaluate", "phantomnet-out/model", "events.csv", "--set", "gate.acuracy=0.5"]);
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn another_learner_is_one_flag_away_from_a_configured_one() {
+    let w = Workplace::new();
+    for kind in ["logistic_regression", "majority"] {
+        let run = w.json(&["train", "events.csv", "--json", "--seed", "3", "--set", &format!("model.kind={kind}")]);
+        assert_eq!(run["params"]["model.kind"], kind);
+    }
 }
