@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn groups_by_hand() {
         let column = [5.0, f32::NAN, 5.0, 1.0];
-        let column = RankedColumn::new(&FeatureKind::Number, &column, &[0, 1, 2, 3]);
+        let column = RankedColumn::new(&FeatureKind::Number, &column, &[0, 1, 2, 3], &[0; 4], &[1.0]);
         let sample = |row, class, count| Sample { row, class, count };
         let samples = [sample(0, 1, 2), sample(1, 0, 1), sample(2, 0, 3), sample(3, 1, 1)];
         let mut groups = Groups::new(2);
@@ -157,7 +157,7 @@ mod tests {
             let values: Vec<f32> =
                 rows.iter().map(|&(v, ..)| if v == 0 { f32::NAN } else { f32::from(v) }).collect();
             let all: Vec<u32> = (0..rows.len() as u32).collect();
-            let column = RankedColumn::new(&FeatureKind::Number, &values, &all);
+            let column = RankedColumn::new(&FeatureKind::Number, &values, &all, &vec![0; all.len()], &[1.0]);
             let samples: Vec<Sample> =
                 all.iter().zip(&rows).map(|(&row, &(_, class, count))| Sample { row, class, count }).collect();
             let (mut counted, mut sorted) = (Groups::new(3), Groups::new(3));

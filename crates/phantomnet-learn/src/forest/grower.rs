@@ -91,7 +91,7 @@ impl Grower<'_> {
             let (left, right) = (nodes.len(), nodes.len() + 1);
             nodes[node] = Node::Split {
                 feature: split.feature,
-                test: split.test(),
+                test: split.test,
                 missing_left: split.missing_left,
                 left: left as u32,
                 right: right as u32,

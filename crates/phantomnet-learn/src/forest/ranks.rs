@@ -1,10 +1,12 @@
 //! Feature columns as ranks: what the grower reads instead of values.
 //!
 //! The *rank* of a number is its place among the distinct values of its feature in the training rows, that of a category
-//! its code. Ranks make exact splits cheap: they are compared as integers, and where a feature has few distinct values
+//! the place of its code in [`code_order`]. Ranks make exact splits cheap: they are compared as integers, and where a feature has few distinct values
 //! they index an array of counts. They are made once for all trees.
 
 use phantomnet_model::FeatureKind;
+
+use super::code_order::code_order;
 
 /// Rank of a missing value.
 pub(super) const MISSING: u32 = u32::MAX;
@@ -14,8 +16,8 @@ pub(super) const MISSING: u32 = u32::MAX;
 pub(super) enum Values {
     /// The distinct numbers, ascending; the two zeros are one.
     Numbers(Vec<f32>),
-    /// Category codes below this number.
-    Codes(usize),
+    /// The codes that occur, in the order that they are split in.
+    Codes(Vec<u8>),
 }
 
 /// A feature of the training rows.
@@ -29,11 +31,26 @@ pub(super) struct RankedColumn {
 
 impl RankedColumn {
     /// Ranks the `rows` of a column. O(n log n) for numbers.
-    pub(super) fn new(kind: &FeatureKind, column: &[f32], rows: &[u32]) -> Self {
+    ///
+    /// - `classes`: class of each of `rows`, which with `class_weights` orders the codes of a category.
+    pub(super) fn new(
+        kind: &FeatureKind,
+        column: &[f32],
+        rows: &[u32],
+        classes: &[u32],
+        class_weights: &[f64],
+    ) -> Self {
         let of_rows = rows.iter().map(|&row| column[row as usize]);
         if let FeatureKind::Category { dictionary } = kind {
-            let ranks = of_rows.map(|x| if x.is_nan() { MISSING } else { x as u32 }).collect();
-            return Self { ranks, values: Values::Codes(dictionary.n_codes()) };
+            let n_codes = dictionary.n_codes();
+            let code_of_rows = of_rows.map(|x| (!x.is_nan()).then_some(x as u8));
+            let codes = code_order(n_codes, code_of_rows.clone().zip(classes.iter().copied()), class_weights);
+            let mut rank_of = vec![MISSING; n_codes];
+            for (rank, &code) in (0..).zip(&codes) {
+                rank_of[usize::from(code)] = rank;
+            }
+            let ranks = code_of_rows.map(|code| code.map_or(MISSING, |code| rank_of[usize::from(code)])).collect();
+            return Self { ranks, values: Values::Codes(codes) };
         }
         let mut distinct: Vec<f32> = of_rows.clone().filter(|x| !x.is_nan()).collect();
         distinct.sort_unstable_by(f32::total_cmp);
@@ -49,7 +66,7 @@ impl RankedColumn {
     pub(super) fn n_ranks(&self) -> usize {
         match &self.values {
             Values::Numbers(distinct) => distinct.len(),
-            Values::Codes(n) => *n,
+            Values::Codes(codes) => codes.len(),
         }
     }
 }
@@ -100,17 +117,21 @@ mod tests {
     #[test]
     fn numbers_are_ranked_by_distinct_value() {
         let column = [7.0, -0.0, f32::NAN, INF, 0.0, 99.0, -INF, 7.0];
-        let ranked = RankedColumn::new(&FeatureKind::Number, &column, &[0, 1, 2, 3, 4, 6, 7]);
+        let ranked = RankedColumn::new(&FeatureKind::Number, &column, &[0, 1, 2, 3, 4, 6, 7], &[0; 7], &[1.0]);
         assert_eq!(ranked.ranks, [2, 1, MISSING, 3, 1, 0, 2]);
         assert_eq!(ranked.n_ranks(), 4, "99 belongs to no training row");
     }
 
     #[test]
-    fn categories_are_their_codes() {
+    fn categories_are_ranked_in_the_order_of_their_codes() {
         let dictionary = Dictionary::from_values(vec!["tcp".into(), "udp".into()]);
         let kind = FeatureKind::Category { dictionary: dictionary.unwrap() };
-        let ranked = RankedColumn::new(&kind, &[2.0, f32::NAN, 0.0], &[0, 1, 2]);
-        assert_eq!(ranked.ranks, [2, MISSING, 0]);
-        assert_eq!(ranked.n_ranks(), 3);
+        let column = [2.0, f32::NAN, 0.0, 2.0, 1.0];
+        let ranked = RankedColumn::new(&kind, &column, &[0, 1, 2, 3], &[0, 1, 1, 0], &[1.0, 1.0]);
+        let Values::Codes(codes) = &ranked.values else { panic!("{:?}", ranked.values) };
+        assert_eq!(ranked.n_ranks(), 2, "code 1 belongs to no training row");
+        let codes: Vec<Option<u8>> = ranked.ranks.iter().map(|&rank| codes.get(rank as usize).copied()).collect();
+        assert_eq!(codes, [Some(2), None, Some(0), Some(2)]);
+        assert_eq!(ranked.ranks[1], MISSING);
     }
 }

@@ -15,17 +15,33 @@ fn category(n_codes: usize) -> FeatureKind {
     FeatureKind::Category { dictionary: Dictionary::from_values(values).unwrap() }
 }
 
-fn best(kind: &FeatureKind, rows: &[Row], class_weights: &[f64], min_samples_leaf: u32) -> Option<Split> {
+fn ranked(kind: &FeatureKind, rows: &[Row], class_weights: &[f64]) -> RankedColumn {
     let values: Vec<f32> = rows.iter().map(|row| row.0).collect();
+    let classes: Vec<u32> = rows.iter().map(|row| row.1).collect();
     let all: Vec<u32> = (0..rows.len() as u32).collect();
-    let column = RankedColumn::new(kind, &values, &all);
+    RankedColumn::new(kind, &values, &all, &classes, class_weights)
+}
+
+/// The best split of a node that holds all training rows.
+fn best(kind: &FeatureKind, rows: &[Row], class_weights: &[f64], min_samples_leaf: u32) -> Option<Split> {
+    best_of_node(&ranked(kind, rows, class_weights), rows, rows.len(), class_weights, min_samples_leaf)
+}
+
+/// The best split of a node that holds the first `n` training rows.
+fn best_of_node(
+    column: &RankedColumn,
+    rows: &[Row],
+    n: usize,
+    class_weights: &[f64],
+    min_samples_leaf: u32,
+) -> Option<Split> {
     let samples: Vec<Sample> =
-        all.iter().zip(rows).map(|(&row, &(_, class, count))| Sample { row, class, count }).collect();
+        (0u32..).zip(&rows[..n]).map(|(row, &(_, class, count))| Sample { row, class, count }).collect();
     let mut node = vec![0; 1 + class_weights.len()];
     tally_of(&samples, &mut node);
     let mut groups = Groups::new(class_weights.len());
-    groups.fill(&column, &samples);
-    Splitter::new(class_weights, min_samples_leaf).best(0, &column, &groups, &node)
+    groups.fill(column, &samples);
+    Splitter::new(class_weights, min_samples_leaf).best(0, column, &groups, &node)
 }
 
 fn set(codes: &[u8]) -> Test {
@@ -74,7 +90,7 @@ fn numbers_by_hand(
     #[case] score: f64,
 ) {
     let split = best(&FeatureKind::Number, rows, &[1.0, 1.0], min_samples_leaf).unwrap();
-    assert_eq!((split.test(), split.missing_left, split.score), (Test::AtMost(threshold), missing_left, score));
+    assert_eq!((split.test, split.missing_left, split.score), (Test::AtMost(threshold), missing_left, score));
 }
 
 #[rstest]
@@ -91,20 +107,21 @@ fn no_split(#[case] rows: &[Row], #[case] min_samples_leaf: u32) {
 #[case(&[(1.0, 0, 2), (2.0, 1, 1), (3.0, 0, 1)], &[2], false)]
 // No order of the codes would do for numbers: 1 and 3 against 0 and 2, the lighter side in the set.
 #[case(&[(0.0, 0, 2), (1.0, 1, 1), (2.0, 0, 2), (3.0, 1, 1)], &[1, 3], false)]
-// Equal weights: the side with less of the most frequent class (of equal ones the lower) is the set, unmet missing values go to it.
+// Equal weights: the first codes are the set, which have less of the class whose shares vary most (of equal ones the lower);
+// unmet missing values go to it.
 #[case(&[(0.0, 0, 1), (1.0, 1, 1)], &[1], true)]
 // Missing rows go with their class: 1 + 2 drawn of class 1 against 4 of class 0.
 #[case(&[(0.0, 0, 4), (1.0, 1, 1), (NAN, 1, 2)], &[1], true)]
 #[case(&[(0.0, 0, 4), (1.0, 1, 1), (NAN, 0, 2)], &[1], false)]
 fn categories_by_hand(#[case] rows: &[Row], #[case] codes: &[u8], #[case] missing_left: bool) {
     let split = best(&category(4), rows, &[1.0, 1.0], 1).unwrap();
-    assert_eq!((split.test(), split.missing_left), (set(codes), missing_left));
+    assert_eq!((split.test, split.missing_left), (set(codes), missing_left));
 }
 
 #[test]
 fn missing_against_all_categories_is_no_set() {
     let split = best(&category(4), &[(0.0, 0, 1), (2.0, 0, 1), (NAN, 1, 5)], &[1.0, 1.0], 1).unwrap();
-    assert_eq!((split.test(), split.missing_left), (Test::AtMost(INF), false));
+    assert_eq!((split.test, split.missing_left), (Test::AtMost(INF), false));
 }
 
 #[rstest]
@@ -115,7 +132,7 @@ fn missing_against_all_categories_is_no_set() {
 fn class_weights_change_the_split(#[case] weight_of_1: f64, #[case] threshold: f32, #[case] missing_left: bool) {
     let rows = [(1.0, 1, 1), (2.0, 0, 3), (3.0, 1, 3), (3.0, 0, 1)];
     let split = best(&FeatureKind::Number, &rows, &[1.0, weight_of_1], 1).unwrap();
-    assert_eq!((split.test(), split.missing_left), (Test::AtMost(threshold), missing_left));
+    assert_eq!((split.test, split.missing_left), (Test::AtMost(threshold), missing_left));
 }
 
 /// Every division of the rows that a test can make, judged by the impurity it takes away.
@@ -179,7 +196,7 @@ fn check_optimal(
     most: Option<f64>,
 ) -> Result<(), TestCaseError> {
     let found = split.and_then(|split| {
-        let goes_left = |x: f32| if x.is_nan() { split.missing_left } else { holds(split.test(), x) };
+        let goes_left = |x: f32| if x.is_nan() { split.missing_left } else { holds(split.test, x) };
         naive::gain(rows, class_weights, min_samples_leaf, goes_left)
     });
     prop_assert_eq!(split.is_some(), found.is_some());
@@ -215,10 +232,12 @@ proptest! {
     }
 
     #[test]
-    fn two_classes_get_the_best_of_all_subsets(
-        rows in rows_of(prop_oneof![7 => (0u8..6).prop_map(f32::from), 1 => Just(NAN)], 2),
+    fn two_classes_get_the_best_of_all_subsets_of_the_training_rows(
+        mut rows in rows_of(prop_oneof![7 => (0u8..6).prop_map(f32::from), 1 => Just(NAN)], 2),
         class_weights in prop::array::uniform2(0.1f64..10.0),
     ) {
+        // Each row drawn once: the node has the shares that the codes are ordered by.
+        rows.iter_mut().for_each(|row| row.2 = 1);
         let tests = (0u8..64).map(|subset| move |x: f32| subset >> (x as u8) & 1 == 1);
         let most = naive::best_gain(&rows, &class_weights, 1, tests);
         let split = best(&category(6), &rows, &class_weights, 1);
@@ -226,7 +245,36 @@ proptest! {
     }
 
     #[test]
-    fn unmet_values_go_to_the_heavier_child(
+    fn categories_are_cut_best_in_their_order(
+        rows in rows_of(prop_oneof![7 => (0u8..8).prop_map(f32::from), 1 => Just(NAN)], 3),
+        share in 0.1f64..1.0,
+        class_weights in prop::array::uniform3(0.1f64..10.0),
+        min_samples_leaf in 1u32..4,
+    ) {
+        let column = ranked(&category(8), &rows, &class_weights);
+        let Values::Codes(codes) = &column.values else { panic!("{:?}", column.values) };
+        let n = (rows.len() as f64 * share).ceil() as usize;
+        let node = &rows[..n];
+        let tests = (1..=codes.len()).map(|len| move |x: f32| codes[..len].contains(&(x as u8)));
+        let most = naive::best_gain(node, &class_weights, min_samples_leaf, tests);
+        let split = best_of_node(&column, &rows, n, &class_weights, min_samples_leaf);
+        check_optimal(node, &class_weights, min_samples_leaf, split, most)?;
+
+        if let Some(Split { test: Test::In(set), .. }) = split {
+            // One cut of the order: what the node has not met is on the side of the nearer code it has met.
+            let is_met = |code: u8| node.iter().any(|row| row.0 == f32::from(code));
+            let sides: Vec<bool> = codes.iter().map(|&code| set.contains(code)).collect();
+            prop_assert_eq!(sides.windows(2).filter(|pair| pair[0] != pair[1]).count(), 1);
+            for (place, &code) in codes.iter().enumerate() {
+                let met = (0..codes.len()).filter(|&other| is_met(codes[other]));
+                let nearest = met.min_by_key(|&other| other.abs_diff(place));
+                prop_assert!(is_met(code) || nearest.is_some_and(|nearest| sides[nearest] == sides[place]));
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_training_lacks_go_to_the_heavier_child(
         rows in rows_of((1u8..6).prop_map(f32::from), 3),
         is_category in any::<bool>(),
     ) {
@@ -234,14 +282,14 @@ proptest! {
         let class_weights = [1.0, 2.0, 0.5];
         if let Some(split) = best(&kind, &rows, &class_weights, 1) {
             let weight_where = |goes_left: bool| -> f64 {
-                let rows = rows.iter().filter(|row| holds(split.test(), row.0) == goes_left);
+                let rows = rows.iter().filter(|row| holds(split.test, row.0) == goes_left);
                 rows.map(|row| f64::from(row.2) * class_weights[row.1 as usize]).sum()
             };
             let (left, right) = (weight_where(true), weight_where(false));
             prop_assert_eq!(split.missing_left, left >= right);
             if is_category {
                 prop_assert!(left <= right);
-                prop_assert!(!holds(split.test(), 0.0), "the unseen code is in no set");
+                prop_assert!(!holds(split.test, 0.0), "the unseen code is in no set");
             }
         }
     }
@@ -251,11 +299,10 @@ proptest! {
         rows in rows_of(prop_oneof![4 => any::<f32>(), 1 => (0u8..4).prop_map(f32::from)], 2),
     ) {
         let values: Vec<f32> = rows.iter().map(|row| row.0).collect();
-        let all: Vec<u32> = (0..rows.len() as u32).collect();
-        let column = RankedColumn::new(&FeatureKind::Number, &values, &all);
+        let column = ranked(&FeatureKind::Number, &rows, &[1.0, 1.0]);
         if let Some(split) = best(&FeatureKind::Number, &rows, &[1.0, 1.0], 1) {
             for (&x, &rank) in values.iter().zip(&column.ranks) {
-                let by_test = if x.is_nan() { split.missing_left } else { holds(split.test(), x) };
+                let by_test = if x.is_nan() { split.missing_left } else { holds(split.test, x) };
                 prop_assert_eq!(split.goes_left(rank), by_test);
             }
         }
