@@ -37,8 +37,8 @@ use ranks::RankedColumn;
 /// of those between two neighbours on either side.
 ///
 /// Missing values are tried on either side of each split, and by themselves against all others. Of equally good splits the
-/// lower feature is taken, then the lower threshold. Missing values, where a node did not meet any in training, go to its heavier child; so do category
-/// codes, the unseen one included, that no training row has.
+/// lower feature is taken, then the lower threshold. Missing values, where a node did not meet any in training, go to its
+/// heavier child; so do category codes, the unseen one included, that no training row has.
 ///
 /// Names and defaults are those of scikit-learn's `RandomForestClassifier`; differences are told at the fields. Unlike
 /// there, a tree's leaves and impurities know `class_weight` (in scikit-learn 1.9 it changes what the bootstrap draws).
