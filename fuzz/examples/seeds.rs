@@ -18,9 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = tempfile::tempdir()?;
     let dir = root.path().join("model");
     models::bundle().save(&dir)?;
-    let texts = ["pipeline.toml", "golden.jsonl", "manifest.json"].map(|name| fs::read_to_string(dir.join(name)));
-    let texts = texts.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let text = |name: &str| fs::read_to_string(dir.join(name));
+    let mut manifest: serde_json::Value = serde_json::from_str(&text("manifest.json")?)?;
+    // Only the files that the target writes.
+    let files = manifest["files"].as_object_mut().ok_or("no files")?;
+    files.retain(|name, _| ["pipeline.toml", "golden.jsonl", "model.onnx"].contains(&name.as_str()));
+    let texts = [text("pipeline.toml")?, text("golden.jsonl")?, serde_json::to_string_pretty(&manifest)?];
     fs::create_dir_all(seeds.join("model_folder"))?;
-    fs::write(seeds.join("model_folder").join("forest.txt"), texts.join("\n---\n"))?;
+    fs::write(seeds.join("model_folder").join("forest.txt"), texts.join("---\n"))?;
     Ok(())
 }
