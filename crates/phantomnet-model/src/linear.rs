@@ -5,6 +5,9 @@ use crate::{Model, ModelError, onnx};
 /// Standardised numbers are clipped to this many standard deviations, so that infinities give finite logits.
 pub(crate) const CLIP: f64 = 1e4;
 
+/// Largest weight and intercept.
+const MAX_WEIGHT: f64 = 1e100;
+
 /// How one feature enters the linear combination.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Encoding {
@@ -88,8 +91,9 @@ impl Linear {
         if weights.len() != expected {
             return Err(ModelError::Shape { what: "weights".into(), expected, got: weights.len() });
         }
-        if let Some(w) = weights.iter().chain(&intercepts).find(|w| !w.is_finite()) {
-            return bad("weight of a linear model", "a finite number", w.to_string());
+        // Far above any fit, and far enough below the largest f64 that no sum of terms overflows.
+        if let Some(w) = weights.iter().chain(&intercepts).find(|w| !(w.abs() <= MAX_WEIGHT)) {
+            return bad("weight of a linear model", "a number of at most 1e100", w.to_string());
         }
         for encoding in &encodings {
             if let Encoding::Number { mean, scale } = *encoding
@@ -192,7 +196,9 @@ mod tests {
         assert!(Linear::new(number(0.0, 1.0), vec![0.0, 1.0], vec![0.0, 0.0]).is_ok());
         assert!(Linear::new(number(0.0, 0.0), vec![0.0, 1.0], vec![0.0, 0.0]).is_err());
         assert!(Linear::new(number(f64::NAN, 1.0), vec![0.0, 1.0], vec![0.0, 0.0]).is_err());
-        assert!(Linear::new(number(0.0, 1.0), vec![0.0, f64::INFINITY], vec![0.0, 0.0]).is_err());
+        for weight in [f64::INFINITY, f64::NAN, -1.7e308] {
+            assert!(Linear::new(number(0.0, 1.0), vec![0.0, weight], vec![0.0, 0.0]).is_err(), "{weight}");
+        }
         assert!(Linear::new(number(0.0, 1.0), vec![0.0], vec![0.0, 0.0]).is_err());
         assert!(Linear::new(vec![Encoding::Category { n_codes: usize::MAX }], vec![], vec![0.0, 0.0]).is_err());
     }

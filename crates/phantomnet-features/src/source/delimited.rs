@@ -107,6 +107,8 @@ pub(crate) fn column_names(header: &[&str]) -> (Vec<String>, Vec<(String, String
     let mut taken: std::collections::HashSet<String> =
         header.iter().filter(|name| !name.is_empty()).map(|name| (*name).to_owned()).collect();
     let mut given = std::collections::HashSet::new();
+    // The next suffix of each repeated name: to search from 2 each time would be quadratic in a hostile header.
+    let mut next = std::collections::HashMap::<String, usize>::new();
     let mut names = Vec::with_capacity(header.len());
     let mut renamed = Vec::new();
     for (i, name) in header.iter().enumerate() {
@@ -115,8 +117,11 @@ pub(crate) fn column_names(header: &[&str]) -> (Vec<String>, Vec<(String, String
         let name = if fresh {
             wanted
         } else {
-            let free = (2..).map(|k| format!("{wanted}_{k}")).find(|name| !taken.contains(name));
-            let free = free.unwrap_or_default();
+            let k = next.entry(wanted.clone()).or_insert(2);
+            while taken.contains(&format!("{wanted}_{k}")) {
+                *k += 1;
+            }
+            let free = format!("{wanted}_{k}");
             renamed.push((wanted, free.clone()));
             free
         };
@@ -132,6 +137,12 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn a_header_of_one_repeated_name_takes_linear_time() {
+        let (names, renamed) = column_names(&vec!["a"; 10_000]);
+        assert_eq!((names[0].as_str(), names[9_999].as_str(), renamed.len()), ("a", "a_10000", 9_999));
+    }
 
     fn fields(record: &str) -> Vec<String> {
         let columns: Vec<Option<usize>> = (0..9).map(Some).collect();

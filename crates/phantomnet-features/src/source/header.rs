@@ -7,6 +7,10 @@ use crate::source::delimited::column_names;
 use crate::source::excerpt::visible;
 use crate::source::parser::{Layout, header_fields};
 use crate::source::records::{Next, Records};
+use crate::source::row::MAX_COLUMNS;
+
+/// Repeated column names that are told one by one.
+const SHOWN_REPEATED: usize = 5;
 
 /// Why a source has no layout.
 #[derive(Debug)]
@@ -47,11 +51,17 @@ pub(crate) fn read_layout<R: BufRead>(
             Next::Pending | Next::End => return Err(NoLayout::Empty),
         },
     };
+    if header.len() > MAX_COLUMNS {
+        return Err(NoLayout::Header(format!("it has {} columns; at most {MAX_COLUMNS} are read", header.len())));
+    }
     let fields: Vec<&str> = header.iter().map(String::as_str).collect();
     let (header, renamed) = column_names(&fields);
-    for (name, new) in renamed {
-        let (name, new) = (visible(&name, 60), visible(&new, 60));
+    for (name, new) in renamed.iter().take(SHOWN_REPEATED) {
+        let (name, new) = (visible(name, 60), visible(new, 60));
         warnings.push(format!("the header has more than one column `{name}`; one of them is read as `{new}`"));
+    }
+    if let Some(n) = renamed.len().checked_sub(SHOWN_REPEATED).filter(|&n| n > 0) {
+        warnings.push(format!("{n} more columns of the header repeat a name"));
     }
     Ok(Layout::Delimited { delimiter, header })
 }

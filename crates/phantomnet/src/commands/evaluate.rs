@@ -71,7 +71,7 @@ fn judge(config: &Config, scorer: &Scorer, events: &Events, labels: &[u32]) -> R
     }
     let label = &scorer.bundle().pipeline.label;
     let scores = scorer.score(&columns_of(&events.batch, scorer)?).map_err(score_failure)?;
-    let total = label.train_counts.iter().sum::<u64>().max(1) as f64;
+    let total = label.train_counts.iter().map(|&n| n as f64).sum::<f64>().max(1.0);
     let shares: Vec<f32> = label.train_counts.iter().map(|&n| (n as f64 / total) as f32).collect();
     let baseline = Probabilities::new(label.classes.len(), shares.repeat(labels.len()));
     let mut config = config.clone();
