@@ -92,7 +92,7 @@ impl Linear {
             return Err(ModelError::Shape { what: "weights".into(), expected, got: weights.len() });
         }
         // Far above any fit, and far enough below the largest f64 that no sum of terms overflows.
-        if let Some(w) = weights.iter().chain(&intercepts).find(|w| !(w.abs() <= MAX_WEIGHT)) {
+        if let Some(w) = weights.iter().chain(&intercepts).find(|w| w.is_nan() || w.abs() > MAX_WEIGHT) {
             return bad("weight of a linear model", "a number of at most 1e100", w.to_string());
         }
         for encoding in &encodings {
