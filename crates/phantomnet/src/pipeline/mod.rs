@@ -288,11 +288,12 @@ impl Job<'_> {
 
         observe(Event::Stage(Stage::Track));
         let start = Instant::now();
+        // In this order, which MLflow's page keeps: what the model is worth, then the folds.
+        let folder = savable.then(|| staging.path("model"));
+        let model_id = recorder.model(&metrics, folder.as_deref())?;
         if let Some(cv) = &cv {
             recorder.folds(cv)?;
         }
-        let folder = savable.then(|| staging.path("model"));
-        let model_id = recorder.model(&metrics, folder.as_deref())?;
         for path in staging.artifacts() {
             recorder.artifact(&path, &staging.path(&path))?;
         }
