@@ -63,6 +63,14 @@ fn user() -> Option<String> {
     named
 }
 
+/// Whether a process lives. One that was killed and that its parent has not asked after is in the process table still.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which is in brackets and may hold anything.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
 /// A run in progress.
 pub(super) struct Recorder {
     run: ActiveRun,
@@ -88,7 +96,6 @@ impl Recorder {
         let host = read_line("/proc/sys/kernel/hostname").zip(processes).map(|(h, p)| format!("{h} {}", p.display()));
         let boot_id = read_line("/proc/sys/kernel/random/boot_id");
         if let (Some(host), Some(boot_id)) = (&host, &boot_id) {
-            let is_alive = |pid: u32| Path::new(&format!("/proc/{pid}")).exists();
             store.close_stale_runs(host, boot_id, &is_alive).map_err(track_failure)?;
         }
         let experiment = store.experiment(&config.tracking.experiment).map_err(track_failure)?;
@@ -308,5 +315,25 @@ fn dataset(config: &Config, labelled: &Labelled) -> DatasetInput {
         schema: Some(serde_json::json!({"mlflow_colspec": columns}).to_string()),
         profile: Some(serde_json::json!({"num_rows": n_rows, "num_elements": n_rows * n_columns}).to_string()),
         context: Some("training".into()),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dead_are_not_alive_even_while_they_are_listed() {
+        assert!(is_alive(std::process::id()));
+        assert!(!is_alive(u32::MAX));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(is_alive(child.id()));
+        child.kill().unwrap();
+        // Not waited for yet: it stays listed as a zombie.
+        while is_alive(child.id()) {
+            std::thread::yield_now();
+        }
+        assert!(Path::new(&format!("/proc/{}", child.id())).exists());
+        child.wait().unwrap();
     }
 }
