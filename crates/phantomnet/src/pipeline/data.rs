@@ -87,8 +87,6 @@ pub fn read(config: &Config) -> Result<Events, Failure> {
     let mut events = read_events(&config.data.paths, &read_options(config)?).map_err(source_failure)?;
     let numbers = events.schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
     if 2 * numbers > events.schema.columns().len() {
-        // Instead of what the reader says of such names one by one.
-        events.warnings.retain(|warning| !warning.contains("column"));
         events
             .warnings
             .push("the header looks like data: name the columns in `data.columns` if the files have none".into());
