@@ -19,5 +19,5 @@ pub use dataset::{Dataset, Matrix};
 pub use error::ModelError;
 pub use forest::{CategorySet, Forest, MAX_TREES, Node, PROBABILITY_UNITS, Test, Tree, leaf_probabilities, tree_units};
 pub use linear::{Encoding, Linear};
-pub use model::{Model, Probabilities};
+pub use model::{Model, Probabilities, argmax};
 pub use schema::{Classes, Dictionary, Feature, FeatureKind, FeatureSchema, MAX_CATEGORIES, UNSEEN};

@@ -38,9 +38,13 @@ impl Probabilities {
 
     /// The most probable class of row `i`; ties go to the lower index.
     pub fn argmax(&self, i: usize) -> usize {
-        let row = self.row(i);
-        (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best })
+        argmax(self.row(i))
     }
+}
+
+/// The index of the largest probability of a row; ties go to the lower index.
+pub fn argmax(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best })
 }
 
 /// A fitted classifier: rows of features in, class probabilities out.

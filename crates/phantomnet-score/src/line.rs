@@ -1,6 +1,6 @@
 //! One raw line in, one verdict out: the path of a sensor beside its log.
 
-use phantomnet_features::{Layout, LineDecoder, to_matrix};
+use phantomnet_features::{Layout, LineDecoder};
 
 use crate::scorer::verdict;
 use crate::{ScoreError, Scorer, Verdict};
@@ -10,18 +10,16 @@ use crate::{ScoreError, Scorer, Verdict};
 pub struct LineScorer<'a> {
     scorer: &'a Scorer,
     decoder: LineDecoder,
-    schema: phantomnet_model::FeatureSchema,
     row: Vec<f32>,
     probabilities: Vec<f32>,
 }
 
 impl<'a> LineScorer<'a> {
     pub(crate) fn new(scorer: &'a Scorer, layout: &Layout) -> Self {
-        let schema = scorer.bundle().pipeline.schema();
-        let row = vec![0.0; schema.len()];
+        let row = vec![0.0; scorer.schema.len()];
         let probabilities = vec![0.0; scorer.bundle().pipeline.label.classes.len()];
         let decoder = LineDecoder::new(&scorer.event_schema(), layout);
-        Self { scorer, decoder, schema, row, probabilities }
+        Self { scorer, decoder, row, probabilities }
     }
 
     /// The verdict on one raw line, without its line end.
@@ -30,7 +28,7 @@ impl<'a> LineScorer<'a> {
     /// [`ScoreError::Line`] for a line that is no event, [`ScoreError::Expression`] when an expression fails on it.
     pub fn score(&mut self, line: &[u8]) -> Result<Verdict, ScoreError> {
         let batch = self.decoder.decode(line).map_err(|e| ScoreError::Line { reason: e.to_string() })?;
-        let matrix = to_matrix(&self.scorer.features().evaluate(&batch)?, &self.schema)?;
+        let matrix = self.scorer.matrix(&batch)?;
         matrix.copy_row(0, &mut self.row);
         let bundle = self.scorer.bundle();
         bundle.model.predict_row(&self.row, &mut self.probabilities);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arrow_array::RecordBatch;
 use phantomnet_features::{ColumnType, EventSchema, FeatureSet, Layout, LineDecoder, to_matrix};
-use phantomnet_model::{Bundle, Column, FeatureSchema, Limits, Matrix, Probabilities};
+use phantomnet_model::{Bundle, Column, FeatureSchema, Limits, Matrix, Probabilities, argmax};
 
 use crate::{LineScorer, ScoreError};
 
@@ -12,7 +12,7 @@ use crate::{LineScorer, ScoreError};
 #[derive(Debug)]
 pub struct Scorer {
     bundle: Bundle,
-    schema: FeatureSchema,
+    pub(crate) schema: FeatureSchema,
     features: FeatureSet,
     /// Columns that features read, first, then those that only the label reads.
     columns: EventSchema,
@@ -52,8 +52,7 @@ pub(crate) fn verdict(probabilities: &[f32], positive: Option<usize>, decision_t
             Verdict { score, class: if f64::from(score) > decision_threshold { p } else { 1 - p } }
         }
         _ => {
-            let best = (1..probabilities.len())
-                .fold(0, |best, c| if probabilities[c] > probabilities[best] { c } else { best });
+            let best = argmax(probabilities);
             Verdict { score: probabilities[best], class: best }
         }
     }

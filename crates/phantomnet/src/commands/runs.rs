@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use phantomnet_learn::metrics::MetricMap;
 use phantomnet_track::{Run, RunQuery, Store, open_existing};
 use serde_json::{Value, json};
 
-use super::figure;
+use super::{figure, with_interval};
 use crate::cli::{RunsCommand, StoreArgs};
 use crate::failure::{Failure, nearest, visible};
 use crate::pipeline::track_failure;
@@ -95,13 +96,8 @@ fn show(run: &str, args: &StoreArgs) -> Result<(), Failure> {
     };
     text += &pairs("params", run.params.iter().map(|(k, v)| vec![visible(k), visible(v)]).collect());
     let plain = |key: &str| !key.ends_with(".lo") && !key.ends_with(".hi");
-    let metric = |key: &str| {
-        let value = |k: &str| run.metrics.get(k).map(|m| m.value);
-        match (value(key), value(&format!("{key}.lo")), value(&format!("{key}.hi"))) {
-            (Some(v), Some(lo), Some(hi)) => format!("{} [{}, {}]", figure(v), figure(lo), figure(hi)),
-            (v, ..) => v.map_or_else(String::new, figure),
-        }
-    };
+    let metrics: MetricMap = run.metrics.iter().map(|(key, m)| (key.clone(), m.value)).collect();
+    let metric = |key: &str| with_interval(&metrics, key);
     text += &pairs("metrics", run.metrics.keys().filter(|k| plain(k)).map(|k| vec![visible(k), metric(k)]).collect());
     text += &pairs("tags", run.tags.iter().map(|(k, v)| vec![visible(k), visible(v)]).collect());
     text += &pairs("artifacts", artifacts.iter().map(|a| vec![visible(&a.path)]).collect());
