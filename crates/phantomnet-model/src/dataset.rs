@@ -58,6 +58,7 @@ pub struct Dataset {
     classes: Arc<Classes>,
     matrix: Matrix,
     labels: Vec<u32>,
+    weights: Option<Vec<f32>>,
 }
 
 impl Dataset {
@@ -90,7 +91,28 @@ impl Dataset {
         for (j, feature) in schema.features().iter().enumerate() {
             check_column(&feature.name, &feature.kind, matrix.column(j))?;
         }
-        Ok(Self { schema, classes, matrix, labels })
+        Ok(Self { schema, classes, matrix, labels, weights: None })
+    }
+
+    /// The same rows with a weight each: a row of weight 2 counts in a fit as if it were there twice, one of weight 0 not at
+    /// all.
+    ///
+    /// # Errors
+    /// [`ModelError::Shape`] when there are more or fewer weights than rows, [`ModelError::Value`] when one is negative or not
+    /// finite.
+    pub fn with_weights(self, weights: Vec<f32>) -> Result<Self, ModelError> {
+        if weights.len() != self.n_rows() {
+            let (expected, got) = (self.n_rows(), weights.len());
+            return Err(ModelError::Shape { what: "weights".into(), expected, got });
+        }
+        if let Some(i) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+            return Err(ModelError::Value {
+                what: format!("weight of row {i}"),
+                expected: "a finite number not below 0".into(),
+                got: weights[i].to_string(),
+            });
+        }
+        Ok(Self { weights: Some(weights), ..self })
     }
 
     /// The contract of the columns.
@@ -111,6 +133,11 @@ impl Dataset {
     /// Class index of each row.
     pub fn labels(&self) -> &[u32] {
         &self.labels
+    }
+
+    /// Weight of each row; `None` when each weighs 1.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
     }
 
     /// Number of rows.
@@ -174,6 +201,11 @@ mod tests {
         assert!(one_column(FeatureKind::Number, vec![1.0], vec![]).is_err());
         assert!(one_column(FeatureKind::Boolean, vec![0.5], vec![0]).is_err());
         assert!(one_column(category(), vec![1.0, 0.0, f32::NAN], vec![0, 0, 0]).is_ok());
+        let two = || one_column(FeatureKind::Number, vec![1.0, 2.0], vec![0, 1]).unwrap();
+        assert_eq!(two().with_weights(vec![0.0, 2.5]).unwrap().weights(), Some([0.0, 2.5].as_slice()));
+        for weights in [vec![1.0], vec![1.0, -1.0], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0]] {
+            assert!(two().with_weights(weights).is_err());
+        }
         let error = one_column(category(), vec![2.0], vec![0]).unwrap_err().to_string();
         assert_eq!(error, "category feature `x`, row 0: expected a whole number from 0 to 1 or missing, got `2`");
     }
