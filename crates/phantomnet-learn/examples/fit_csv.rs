@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use phantomnet_learn::{FitContext, Learner, LogisticRegression, MaxFeatures, RandomForest};
+use phantomnet_learn::{FitContext, ForestLearner, Learner, LogisticRegression, MaxFeatures};
 use phantomnet_model::{Classes, Dataset, FeatureSchema, Matrix};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn learner_of(name: &str, seed: u64, params: &[String]) -> Result<Box<dyn Learner>, Box<dyn Error>> {
-    let mut forest = RandomForest { seed, ..RandomForest::default() };
+    let mut forest = ForestLearner { seed, ..ForestLearner::random_forest() };
     let mut logistic = LogisticRegression::default();
     for param in params {
         match param.split_once('=').ok_or("a param is NAME=VALUE")? {

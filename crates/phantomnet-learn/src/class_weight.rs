@@ -14,6 +14,8 @@ pub enum ClassWeight {
     None,
     /// Every class weighs the same in all: rows / (classes × rows of the class), over the classes that occur.
     Balanced,
+    /// As `Balanced`, but counted anew among the rows that each tree draws. Forests only.
+    BalancedSubsample,
     /// By class name, from 1e-6 to 1e6; a class not named weighs 1.
     Map(BTreeMap<String, f64>),
 }
@@ -31,16 +33,21 @@ impl ClassWeight {
         }
     }
 
+    /// Weights that make all classes with a row weigh the same, and all rows together as much as they are.
+    pub(crate) fn balanced(counts: &[u64]) -> Vec<f64> {
+        let n_rows = counts.iter().sum::<u64>() as f64;
+        let n_classes = counts.iter().filter(|&&n| n > 0).count() as f64;
+        // A class without a row has no weight to speak of.
+        counts.iter().map(|&n| if n == 0 { 1.0 } else { n_rows / (n_classes * n as f64) }).collect()
+    }
+
     /// The weight of each class, given the training rows of each.
     pub(crate) fn resolve(&self, classes: &[String], counts: &[u64]) -> Result<Vec<f64>, LearnError> {
         match self {
             Self::None => Ok(vec![1.0; classes.len()]),
-            Self::Balanced => {
-                let n_rows = counts.iter().sum::<u64>() as f64;
-                let n_classes = counts.iter().filter(|&&n| n > 0).count() as f64;
-                // A class without a row has no weight to speak of.
-                Ok(counts.iter().map(|&n| if n == 0 { 1.0 } else { n_rows / (n_classes * n as f64) }).collect())
-            }
+            Self::Balanced => Ok(Self::balanced(counts)),
+            // A forest weighs each tree's rows by their own counts; this is for what it does before.
+            Self::BalancedSubsample => Ok(vec![1.0; classes.len()]),
             Self::Map(weights) => {
                 if let Some(unknown) = weights.keys().find(|name| !classes.contains(name)) {
                     let known: Vec<String> =
@@ -62,6 +69,7 @@ impl fmt::Display for ClassWeight {
         match self {
             Self::None => f.write_str("none"),
             Self::Balanced => f.write_str("balanced"),
+            Self::BalancedSubsample => f.write_str("balanced_subsample"),
             Self::Map(weights) => {
                 let entries: Vec<String> =
                     weights.iter().map(|(name, weight)| format!("{}: {weight}", printable(name))).collect();

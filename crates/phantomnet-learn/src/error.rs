@@ -48,6 +48,14 @@ pub enum LearnError {
         /// Most that can be taken.
         max: usize,
     },
+    /// More classes than a forest can tell apart.
+    #[error("{n_classes} classes are more than the {max} that a forest can tell apart")]
+    TooManyClasses {
+        /// Classes of the dataset.
+        n_classes: usize,
+        /// Most that can be told apart.
+        max: usize,
+    },
     /// The caller asked to stop, by the flag or the progress callback.
     #[error("the fit was stopped")]
     Stopped,

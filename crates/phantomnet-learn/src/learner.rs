@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use phantomnet_model::{Dataset, Model};
 
+use crate::OutOfBag;
 use crate::error::{LearnError, printable};
 
 /// What can be fitted to labelled rows: an algorithm with its hyperparameters.
@@ -45,6 +46,9 @@ pub struct Fit {
     /// Share of each feature in what was learned, in schema order, from 0 to 1 and summing to 1 (all 0 when no feature
     /// was of any use). `None` where the learner has no such notion.
     pub importances: Option<Vec<f64>>,
+    /// How good the model is on training rows that parts of it have not seen; where the learner has such a notion and was
+    /// asked for it.
+    pub oob: Option<OutOfBag>,
     /// What the user should know about this fit, such as "did not converge". Sentences without names from the data.
     pub warnings: Vec<String>,
 }

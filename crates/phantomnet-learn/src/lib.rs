@@ -19,7 +19,7 @@ pub mod rng;
 pub use class_weight::ClassWeight;
 pub use cross_validate::{CrossValidation, CvOptions, FoldResult, cross_validate};
 pub use error::LearnError;
-pub use forest::{MaxFeatures, RandomForest};
+pub use forest::{CategoryOrder, Criterion, ForestKind, ForestLearner, MaxFeatures, MaxSamples, OutOfBag};
 pub use learner::{Fit, FitContext, Learner, Progress};
 pub use logistic::LogisticRegression;
 pub use majority::Majority;

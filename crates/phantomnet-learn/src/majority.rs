@@ -29,6 +29,6 @@ impl Learner for Majority {
         leaf_probabilities(&counts, tree_units(0, 1), &mut leaf);
         let tree = Tree::new(vec![Node::Leaf(0)], leaf);
         let forest = Forest::new(data.n_features(), counts.len(), vec![tree]).map_err(LearnError::Model)?;
-        Ok(Fit { model: Box::new(forest), importances: None, warnings: Vec::new() })
+        Ok(Fit { model: Box::new(forest), importances: None, oob: None, warnings: Vec::new() })
     }
 }

@@ -89,6 +89,42 @@ impl Rng {
     }
 }
 
+/// The few random numbers of one node of a tree, from the node's key.
+///
+/// A tree has too many nodes to fill a whole [`Rng`] for each, and keys that follow from the path to the node let subtrees be
+/// grown in any order. The generator is SplitMix64.
+#[derive(Debug, Clone)]
+pub(crate) struct SplitMix(u64);
+
+impl SplitMix {
+    /// The numbers of a key.
+    pub(crate) fn new(key: u64) -> Self {
+        Self(key)
+    }
+
+    /// The keys of a node's left and right child.
+    pub(crate) fn children(key: u64) -> [u64; 2] {
+        [mix(key ^ 0x6c65_6674), mix(key ^ 0x7269_6768)]
+    }
+
+    #[inline]
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GOLDEN_GAMMA);
+        mix(self.0)
+    }
+
+    /// A whole number in `0..n`, `n` above 0 and at most 2³²: none is likelier than another by more than 2⁻³².
+    #[inline]
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
+    }
+
+    /// A number from 0 to below 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -59,7 +59,7 @@ impl Learner for LinfaTree {
         let forest =
             Forest::new(data.n_features(), n_classes, vec![Tree::new(nodes, leaves)]).map_err(LearnError::Model)?;
         let importances = tree.feature_importance().into_iter().map(f64::from).collect();
-        Ok(Fit { model: Box::new(forest), importances: Some(importances), warnings: Vec::new() })
+        Ok(Fit { model: Box::new(forest), importances: Some(importances), oob: None, warnings: Vec::new() })
     }
 }
 

@@ -1,171 +1,115 @@
-//! The rows of a node by the rank of one feature: what a split is chosen from.
-//!
-//! A *tally* is a slice of `1 + n_classes` counts: how many rows, then how many of each class, bootstrap repetitions
-//! included. All sums are of integers, so no result depends on the order of rows.
+//! The bins of one feature that occur in a node, in the order that they are split in.
 
-use super::ranks::{MISSING, RankedColumn};
+use super::binning::{MISSING, Values};
+use super::histogram::Histograms;
+use super::tally::Layout;
 
-/// A training row in a tree.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample {
-    /// Position in the ranked columns.
-    pub(super) row: u32,
-    /// Class of the row.
-    pub(super) class: u32,
-    /// How often the bootstrap drew it, at least once.
-    pub(super) count: u32,
+/// The order in which a tree splits the codes of a category.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CodeOrder {
+    /// The bin at each place.
+    pub(super) bins: Vec<u8>,
+    /// The place of each bin; of missing values, [`MISSING`].
+    pub(super) places: [u8; 256],
 }
 
-impl Sample {
-    fn add_to(self, tally: &mut [u32]) {
-        tally[0] += 1;
-        tally[1 + self.class as usize] += self.count;
+impl CodeOrder {
+    /// The order that gives each place its bin.
+    pub(super) fn new(bins: Vec<u8>) -> Self {
+        let mut places = [MISSING; 256];
+        for (place, &bin) in (0..).zip(&bins) {
+            places[usize::from(bin)] = place;
+        }
+        Self { bins, places }
     }
 }
 
-/// Adds `samples` up in `tally`, which is zero.
-pub(super) fn tally_of(samples: &[Sample], tally: &mut [u32]) {
-    for sample in samples {
-        sample.add_to(tally);
-    }
-}
-
-/// Tallies by rank. Kept from node to node to spare allocations.
+/// Tallies by *rank*: the bin of a number, the place of a category's code in its order. Kept from node to node to spare
+/// allocations.
 #[derive(Debug)]
 pub(super) struct Groups {
-    stride: usize,
+    n_words: usize,
     /// Ranks that occur, ascending.
-    ranks: Vec<u32>,
+    pub(super) ranks: Vec<u8>,
     /// A tally for each of `ranks`.
-    tallies: Vec<u32>,
-    missing: Vec<u32>,
-    /// A tally for every rank of the feature.
-    by_rank: Vec<u32>,
-    sorted: Vec<(u32, Sample)>,
+    tallies: Vec<u64>,
+    missing: Vec<u64>,
+    /// Whether a value is missing.
+    pub(super) has_missing: bool,
 }
 
 impl Groups {
     /// No row yet.
-    pub(super) fn new(n_classes: usize) -> Self {
-        let stride = 1 + n_classes;
-        Self {
-            stride,
-            ranks: Vec::new(),
-            tallies: Vec::new(),
-            missing: vec![0; stride],
-            by_rank: Vec::new(),
-            sorted: Vec::new(),
-        }
+    pub(super) fn new(layout: Layout) -> Self {
+        let n_words = layout.n_words;
+        Self { n_words, ranks: Vec::new(), tallies: Vec::new(), missing: vec![0; n_words], has_missing: false }
     }
 
-    /// Groups `samples` by their rank in `column`.
-    ///
-    /// Counts into an array when the feature has few ranks for so many rows, sorts otherwise; both give the same groups.
-    pub(super) fn fill(&mut self, column: &RankedColumn, samples: &[Sample]) {
-        self.ranks.clear();
-        self.tallies.clear();
-        self.missing.fill(0);
-        if column.n_ranks() <= 2 * samples.len() {
-            self.count(column, samples);
-        } else {
-            self.sort(column, samples);
-        }
-    }
-
-    fn count(&mut self, column: &RankedColumn, samples: &[Sample]) {
-        let stride = self.stride;
-        self.by_rank.clear();
-        self.by_rank.resize(column.n_ranks() * stride, 0);
-        for sample in samples {
-            match column.ranks[sample.row as usize] {
-                MISSING => sample.add_to(&mut self.missing),
-                rank => sample.add_to(&mut self.by_rank[rank as usize * stride..][..stride]),
-            }
-        }
-        for (rank, tally) in self.by_rank.chunks_exact(stride).enumerate() {
-            if tally[0] > 0 {
-                self.ranks.push(rank as u32);
-                self.tallies.extend_from_slice(tally);
-            }
-        }
-    }
-
-    fn sort(&mut self, column: &RankedColumn, samples: &[Sample]) {
-        self.sorted.clear();
-        for &sample in samples {
-            match column.ranks[sample.row as usize] {
-                MISSING => sample.add_to(&mut self.missing),
-                rank => self.sorted.push((rank, sample)),
-            }
-        }
-        self.sorted.sort_unstable_by_key(|&(rank, _)| rank);
-        for same_rank in self.sorted.chunk_by(|a, b| a.0 == b.0) {
-            let start = self.tallies.len();
-            self.ranks.push(same_rank[0].0);
-            self.tallies.resize(start + self.stride, 0);
-            for (_, sample) in same_rank {
-                sample.add_to(&mut self.tallies[start..]);
-            }
-        }
-    }
-
-    /// Ranks that occur, ascending. The place of a rank here is its *group*.
-    pub(super) fn ranks(&self) -> &[u32] {
-        &self.ranks
-    }
-
-    /// Tally of a group.
-    pub(super) fn tally(&self, group: usize) -> &[u32] {
-        &self.tallies[group * self.stride..][..self.stride]
+    /// Tally of the group at a place of `ranks`.
+    #[inline]
+    pub(super) fn tally(&self, group: usize) -> &[u64] {
+        &self.tallies[group * self.n_words..][..self.n_words]
     }
 
     /// Tally of the rows whose value is missing.
-    pub(super) fn missing(&self) -> &[u32] {
+    pub(super) fn missing(&self) -> &[u64] {
         &self.missing
     }
 
-    /// Whether a value is missing.
-    pub(super) fn has_missing(&self) -> bool {
-        self.missing[0] > 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use phantomnet_model::FeatureKind;
-    use proptest::prelude::*;
-
-    #[test]
-    fn groups_by_hand() {
-        let column = [5.0, f32::NAN, 5.0, 1.0];
-        let column = RankedColumn::new(&FeatureKind::Number, &column, &[0, 1, 2, 3], &[0; 4], &[1.0]);
-        let sample = |row, class, count| Sample { row, class, count };
-        let samples = [sample(0, 1, 2), sample(1, 0, 1), sample(2, 0, 3), sample(3, 1, 1)];
-        let mut groups = Groups::new(2);
-        groups.fill(&column, &samples);
-        assert_eq!(groups.ranks(), [0, 1]);
-        assert_eq!(groups.tally(0), [1, 0, 1]);
-        assert_eq!(groups.tally(1), [2, 3, 2]);
-        assert_eq!(groups.missing(), [1, 1, 0]);
-    }
-
-    proptest! {
-        #[test]
-        fn counting_and_sorting_agree(rows in prop::collection::vec((0u8..20, 0u32..3, 1u32..4), 1..60)) {
-            // Value 0 stands for missing.
-            let values: Vec<f32> =
-                rows.iter().map(|&(v, ..)| if v == 0 { f32::NAN } else { f32::from(v) }).collect();
-            let all: Vec<u32> = (0..rows.len() as u32).collect();
-            let column = RankedColumn::new(&FeatureKind::Number, &values, &all, &vec![0; all.len()], &[1.0]);
-            let samples: Vec<Sample> =
-                all.iter().zip(&rows).map(|(&row, &(_, class, count))| Sample { row, class, count }).collect();
-            let (mut counted, mut sorted) = (Groups::new(3), Groups::new(3));
-            counted.count(&column, &samples);
-            sorted.sort(&column, &samples);
-            prop_assert_eq!(&counted.ranks, &sorted.ranks);
-            prop_assert_eq!(&counted.tallies, &sorted.tallies);
-            prop_assert_eq!(&counted.missing, &sorted.missing);
+    /// Takes the counters of a slot, and leaves them zero.
+    pub(super) fn take(
+        &mut self,
+        histograms: &mut Histograms,
+        slot: usize,
+        values: &Values,
+        order: Option<&CodeOrder>,
+    ) {
+        self.ranks.clear();
+        self.tallies.clear();
+        match histograms.occupied {
+            Some(occupied) => {
+                for (i, mut bits) in (0_u8..).zip(occupied[slot]) {
+                    while bits != 0 {
+                        self.ranks.push(64 * i + bits.trailing_zeros() as u8);
+                        bits &= bits - 1;
+                    }
+                }
+                if self.ranks.last() == Some(&MISSING) {
+                    self.ranks.pop();
+                }
+                if let Some(order) = order {
+                    self.ranks.iter_mut().for_each(|bin| *bin = order.places[usize::from(*bin)]);
+                    self.ranks.sort_unstable();
+                }
+            }
+            None => self.ranks.extend((0..values.n_bins()).map(|rank| rank as u8)),
         }
+        let bin_at = |rank: u8| order.map_or(rank, |order| order.bins[usize::from(rank)]);
+        let planes = &mut histograms.planes[slot * self.n_words..][..self.n_words];
+        if let [plane] = planes {
+            let tallies = &mut self.tallies;
+            self.ranks.retain(|&rank| {
+                let tally = std::mem::take(&mut plane[usize::from(bin_at(rank))]);
+                if tally != 0 {
+                    tallies.push(tally);
+                }
+                tally != 0
+            });
+        } else {
+            let tallies = &mut self.tallies;
+            self.ranks.retain(|&rank| {
+                let start = tallies.len();
+                tallies.extend(planes.iter_mut().map(|plane| std::mem::take(&mut plane[usize::from(bin_at(rank))])));
+                let occurs = tallies[start..].iter().any(|&word| word != 0);
+                if !occurs {
+                    tallies.truncate(start);
+                }
+                occurs
+            });
+        }
+        for (word, plane) in self.missing.iter_mut().zip(planes) {
+            *word = std::mem::take(&mut plane[usize::from(MISSING)]);
+        }
+        self.has_missing = self.missing.iter().any(|&word| word != 0);
     }
 }

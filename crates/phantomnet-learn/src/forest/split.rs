@@ -1,184 +1,260 @@
-//! The best split of a node by one feature.
-//!
-//! The Gini impurity of a node with class weights `w_c` and sum `w` is `1 − Σ (w_c/w)²`. The impurity that a split takes
-//! away, times `w`, is `P(left) + P(right) − P(node)` with the *purity* `P = Σ w_c² / w`; so the best split is the one with
-//! the largest *score* `P(left) + P(right)`.
+//! The best split of a node by one feature, and what comes of it.
 //!
 //! Numbers and categories go through the same scan: each prefix of a feature's groups, which are in order of rank, is tried
 //! as the left child, with the missing values left and then right. Last, all groups against the missing values. So the
-//! split found is the best threshold of a number, and of a category the best cut of its codes in
-//! [`code_order`](super::code_order). At two classes, and in a node that holds the training rows as they are, that is the
-//! best of all subsets (Fisher 1958; Breiman et al., *Classification and Regression Trees*, 1984, section 4.2); elsewhere a
-//! subset may take more impurity away here, and say less of other rows.
+//! split found is the best threshold of a number that parts two bins, and of a category the best cut of its codes in the
+//! tree's order. With two classes, in the order of the class's share, and in a node that holds the training rows as they
+//! are, that is the best of all subsets (Fisher 1958; Breiman et al., *Classification and Regression Trees*, 1984, section
+//! 4.2).
 
 use phantomnet_model::{CategorySet, Test};
 
-use super::groups::Groups;
-use super::ranks::{MISSING, RankedColumn, Values, threshold_between};
+use super::binning::{MISSING, Values, threshold_between};
+use super::criterion::Score;
+use super::groups::{CodeOrder, Groups};
+use super::tally::{Layout, add, subtract};
+use crate::rng::SplitMix;
+
+/// Which groups make the left child.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Cut {
+    /// Number of groups.
+    pub(super) len: usize,
+    /// Whether the missing values go with them.
+    pub(super) with_missing: bool,
+    pub(super) score: f64,
+    /// Where among the values to cut, if that is not half-way between two groups.
+    pub(super) at: Option<f32>,
+}
+
+/// Finds cuts; its buffers are kept from node to node.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    layout: Layout,
+    /// Rows that a child needs.
+    min_samples_leaf: u32,
+    left: Vec<u64>,
+    left_and_missing: Vec<u64>,
+    right: Vec<u64>,
+}
+
+impl Cutter {
+    pub(super) fn new(layout: Layout, min_samples_leaf: u32) -> Self {
+        let tally = vec![0; layout.n_words];
+        Self { layout, min_samples_leaf, left: tally.clone(), left_and_missing: tally.clone(), right: tally }
+    }
+
+    /// The best cut. Of equal scores the shorter prefix, which is the lower threshold, is taken, then the one with missing
+    /// values in it.
+    ///
+    /// - `node`: tally of the node, the sum over `groups`.
+    ///
+    /// `None` when no cut leaves `min_samples_leaf` rows on both sides. A cut that takes no impurity away counts: the next
+    /// level may (exclusive or). O(groups · classes).
+    pub(super) fn best<S: Score>(&mut self, groups: &Groups, node: &[u64], score: &S) -> Option<Cut> {
+        if self.layout.n_words == 1 && !groups.has_missing {
+            return best_of_one_word(groups, node[0], score);
+        }
+        let n_groups = groups.ranks.len();
+        let mut best = None;
+        self.left.fill(0);
+        for len in 1..=n_groups {
+            add(&mut self.left, groups.tally(len - 1));
+            self.consider(groups, node, len, score, &mut best);
+        }
+        best
+    }
+
+    /// A cut drawn at random: numbers anywhere between the smallest and the largest of the node, categories between any two
+    /// places. Missing values go where that is better; if there is nothing else to part, they are parted from the rest.
+    pub(super) fn random<S: Score>(
+        &mut self,
+        groups: &Groups,
+        values: &Values,
+        node: &[u64],
+        score: &S,
+        rng: &mut SplitMix,
+    ) -> Option<Cut> {
+        let n_groups = groups.ranks.len();
+        let (len, at) = if n_groups < 2 { (n_groups, None) } else { draw(groups, values, rng) };
+        self.left.fill(0);
+        (0..len).for_each(|group| add(&mut self.left, groups.tally(group)));
+        let mut best = None;
+        if len > 0 {
+            self.consider(groups, node, len, score, &mut best);
+        }
+        best.map(|cut| Cut { at, ..cut })
+    }
+
+    /// Tries the first `len` groups, whose tally is `self.left`, without and with the missing values.
+    fn consider<S: Score>(&mut self, groups: &Groups, node: &[u64], len: usize, score: &S, best: &mut Option<Cut>) {
+        let is_all = len == groups.ranks.len();
+        if groups.has_missing && !is_all {
+            self.left_and_missing.copy_from_slice(groups.missing());
+            add(&mut self.left_and_missing, &self.left);
+            let cut = Cut { len, with_missing: true, score: 0.0, at: None };
+            keep_better(
+                self.layout,
+                self.min_samples_leaf,
+                &self.left_and_missing,
+                &mut self.right,
+                node,
+                score,
+                cut,
+                best,
+            );
+        }
+        if groups.has_missing || !is_all {
+            let cut = Cut { len, with_missing: false, score: 0.0, at: None };
+            keep_better(self.layout, self.min_samples_leaf, &self.left, &mut self.right, node, score, cut, best);
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the buffers of one caller, which cannot lend itself twice")]
+fn keep_better<S: Score>(
+    layout: Layout,
+    min_samples_leaf: u32,
+    left: &[u64],
+    right: &mut [u64],
+    node: &[u64],
+    score: &S,
+    cut: Cut,
+    best: &mut Option<Cut>,
+) {
+    right.copy_from_slice(node);
+    subtract(right, left);
+    if layout.counts_rows && layout.n_rows(left).min(layout.n_rows(right)) < min_samples_leaf {
+        return;
+    }
+    let score = score.score(left, right);
+    if best.is_none_or(|best| score > best.score) {
+        *best = Some(Cut { score, ..cut });
+    }
+}
+
+/// The same for two classes, no limit of rows and no missing value: most of all cuts.
+fn best_of_one_word<S: Score>(groups: &Groups, node: u64, score: &S) -> Option<Cut> {
+    let (mut left, mut best_len, mut best_score) = (0, 0, f64::NEG_INFINITY);
+    for len in 1..groups.ranks.len() {
+        left += groups.tally(len - 1)[0];
+        let score = score.score(&[left], &[node - left]);
+        if score > best_score {
+            (best_len, best_score) = (len, score);
+        }
+    }
+    (best_len > 0).then_some(Cut { len: best_len, with_missing: false, score: best_score, at: None })
+}
+
+/// A random number of the groups, which are at least two, and for a number the threshold drawn.
+fn draw(groups: &Groups, values: &Values, rng: &mut SplitMix) -> (usize, Option<f32>) {
+    let n_groups = groups.ranks.len();
+    let any = |rng: &mut SplitMix| (1 + rng.below(n_groups as u64 - 1) as usize, None);
+    let Values::Numbers { lower, upper } = values else { return any(rng) };
+    let bounds = |group: usize| {
+        let bin = usize::from(groups.ranks[group]);
+        (f64::from(lower[bin]), f64::from(upper[bin]))
+    };
+    // The outer bounds of a number cut at quantiles are infinite; so may values be.
+    let (first, last) = (bounds(0), bounds(n_groups - 1));
+    let from = if first.0.is_finite() { first.0 } else { first.1 };
+    let to = if last.1.is_finite() { last.1 } else { last.0 };
+    if !(from.is_finite() && to.is_finite() && from < to) {
+        return any(rng);
+    }
+    let at = (from + rng.unit() * (to - from)) as f32;
+    let len = (1..n_groups).rev().find(|&len| bounds(len - 1).0 <= f64::from(at)).unwrap_or(1);
+    (len, Some(at))
+}
 
 /// How a node divides its rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Split {
     pub(super) feature: u32,
-    /// Last rank of the prefix.
-    last: u32,
-    /// Whether the prefix is the left child.
-    prefix_left: bool,
     /// The test of the model's node.
     pub(super) test: Test,
     pub(super) missing_left: bool,
-    /// `P(left) + P(right)`.
-    pub(super) score: f64,
+    /// Last rank of the prefix.
+    last: u8,
+    /// Whether the prefix is the left child.
+    pub(super) prefix_left: bool,
 }
 
 impl Split {
-    /// Whether a row of this rank goes left.
-    pub(super) fn goes_left(&self, rank: u32) -> bool {
-        match rank {
-            MISSING => self.missing_left,
-            _ => (rank <= self.last) == self.prefix_left,
-        }
-    }
-
-    /// Whether this split is to be taken instead of another of the same node: by score, then the lower feature.
-    pub(super) fn is_better_than(&self, other: &Self) -> bool {
-        self.score > other.score || (self.score == other.score && self.feature < other.feature)
+    /// Whether rows of this rank go left.
+    #[inline]
+    pub(super) fn goes_left(&self, rank: u8) -> bool {
+        if rank == MISSING { self.missing_left } else { (rank <= self.last) == self.prefix_left }
     }
 }
 
-/// Class weights of a tally: their sum `w`.
-fn weight(tally: &[u32], class_weights: &[f64]) -> f64 {
-    tally[1..].iter().zip(class_weights).map(|(&n, w)| f64::from(n) * w).sum()
-}
-
-/// `Σ w_c² / w` of a tally that is not empty.
-pub(super) fn purity(tally: &[u32], class_weights: &[f64]) -> f64 {
-    let (mut sum, mut squares) = (0.0, 0.0);
-    for (&n, w) in tally[1..].iter().zip(class_weights) {
-        let class = f64::from(n) * w;
-        sum += class;
-        squares += class * class;
+impl Split {
+    /// Of a split by a number, whose prefix is the left child: a row goes left if its bin plus the first is, modulo 256, at most
+    /// the second. So one comparison does for missing values, too.
+    pub(super) fn shifted_last(&self) -> (u8, u8) {
+        debug_assert!(self.prefix_left && self.last < MISSING);
+        let shift = u8::from(self.missing_left);
+        (shift, self.last + shift)
     }
-    squares / sum
 }
 
-/// The first groups as the left child.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Prefix {
-    len: usize,
-    missing_left: bool,
-    score: f64,
-}
-
-/// Chooses splits; its buffers are kept from node to node.
+/// The best cut of a node so far, with what is needed to make a split of it.
 #[derive(Debug)]
-pub(super) struct Splitter<'a> {
-    class_weights: &'a [f64],
-    min_samples_leaf: u32,
-    left: Vec<u32>,
-    left_and_missing: Vec<u32>,
-    right: Vec<u32>,
+pub(super) struct BestCut {
+    pub(super) feature: u32,
+    pub(super) cut: Cut,
+    has_missing: bool,
+    /// Last rank of the prefix, and first rank after it if there is one.
+    ranks: (u8, Option<u8>),
 }
 
-impl<'a> Splitter<'a> {
-    /// A splitter for nodes whose classes weigh `class_weights` and whose children need so many rows each.
-    pub(super) fn new(class_weights: &'a [f64], min_samples_leaf: u32) -> Self {
-        let tally = vec![0; 1 + class_weights.len()];
-        Self { class_weights, min_samples_leaf, left: tally.clone(), left_and_missing: tally.clone(), right: tally }
+impl BestCut {
+    /// Notes a cut, and the tally of its prefix (with the missing values if they go with it) in `prefix`.
+    pub(super) fn new(feature: u32, cut: Cut, groups: &Groups, prefix: &mut [u64]) -> Self {
+        prefix.fill(0);
+        (0..cut.len).for_each(|group| add(prefix, groups.tally(group)));
+        if cut.with_missing {
+            add(prefix, groups.missing());
+        }
+        let ranks = (groups.ranks[cut.len - 1], groups.ranks.get(cut.len).copied());
+        Self { feature, cut, has_missing: groups.has_missing, ranks }
     }
 
-    /// The best split by one feature. Of equal scores the shorter prefix, which is the lower threshold, is taken, then the
-    /// one with missing values in it.
+    /// The split. Missing values, where the node has none, go to the heavier child; so do codes that no training row has.
     ///
-    /// - `groups`: the node's rows by the ranks of `column`.
-    /// - `node`: tally of the node, the sum over `groups`.
-    ///
-    /// `None` when no split leaves `min_samples_leaf` rows on both sides. A split that takes no impurity away counts: the
-    /// next level may (exclusive or). O(groups · classes).
-    pub(super) fn best(&mut self, feature: u32, column: &RankedColumn, groups: &Groups, node: &[u32]) -> Option<Split> {
-        let prefix = self.best_prefix(groups, node)?;
-        let ranks = groups.ranks();
-        let (last, prefix_left, test, missing_left) = if prefix.len == ranks.len() {
+    /// - `weights`: of the prefix and of the rest.
+    pub(super) fn split(&self, values: &Values, order: Option<&CodeOrder>, weights: (f64, f64)) -> Split {
+        let (feature, with_missing) = (self.feature, self.cut.with_missing);
+        let (last, Some(next)) = self.ranks else {
             // An unseen category is not missing, so this threshold says the right thing of categories too.
-            (MISSING - 1, true, Test::AtMost(f32::INFINITY), false)
-        } else {
-            let (left, right) = self.child_weights(groups, node, prefix);
-            let (last, next) = (ranks[prefix.len - 1], ranks[prefix.len]);
-            match &column.values {
-                Values::Numbers(distinct) => {
-                    let test = Test::AtMost(threshold_between(distinct[last as usize], distinct[next as usize]));
-                    (last, true, test, if groups.has_missing() { prefix.missing_left } else { left >= right })
-                }
-                Values::Codes(codes) => {
-                    // Codes that the node has not met are shared out half-way, as values between two numbers are.
-                    let last = last + (next - last) / 2;
-                    let (first_codes, other_codes) = codes.split_at(last as usize + 1);
-                    // The lighter child is the set, so that codes no training row has go to the heavier one.
-                    let prefix_left = left <= right;
-                    let mut set = CategorySet::default();
-                    (if prefix_left { first_codes } else { other_codes }).iter().for_each(|&code| set.insert(code));
-                    let missing_left =
-                        if groups.has_missing() { prefix.missing_left == prefix_left } else { left == right };
-                    (last, prefix_left, Test::In(set), missing_left)
-                }
-            }
+            let test = Test::AtMost(f32::INFINITY);
+            return Split { feature, test, missing_left: false, last: MISSING - 1, prefix_left: true };
         };
-        Some(Split { feature, last, prefix_left, test, missing_left, score: prefix.score })
-    }
-
-    fn best_prefix(&mut self, groups: &Groups, node: &[u32]) -> Option<Prefix> {
-        let (class_weights, min_samples_leaf) = (self.class_weights, self.min_samples_leaf);
-        let right = &mut self.right;
-        let mut best: Option<Prefix> = None;
-        let mut consider = |left: &[u32], len, missing_left| {
-            for ((right, node), left) in right.iter_mut().zip(node).zip(left) {
-                *right = node - left;
+        match (values, order) {
+            (Values::Numbers { lower, upper }, _) => {
+                let (from, to) = (upper[usize::from(last)], lower[usize::from(next)]);
+                let threshold = match self.cut.at {
+                    Some(at) if from <= at && at < to => at,
+                    _ => threshold_between(from, to),
+                };
+                let missing_left = if self.has_missing { with_missing } else { weights.0 >= weights.1 };
+                Split { feature, test: Test::AtMost(threshold), missing_left, last, prefix_left: true }
             }
-            if left[0] < min_samples_leaf || right[0] < min_samples_leaf {
-                return;
-            }
-            let score = purity(left, class_weights) + purity(right, class_weights);
-            if best.is_none_or(|best| score > best.score) {
-                best = Some(Prefix { len, missing_left, score });
-            }
-        };
-        self.left.fill(0);
-        let n_groups = groups.ranks().len();
-        for len in 1..=n_groups {
-            add(&mut self.left, groups.tally(len - 1));
-            if groups.has_missing() && len < n_groups {
-                self.left_and_missing.copy_from_slice(groups.missing());
-                add(&mut self.left_and_missing, &self.left);
-                consider(&self.left_and_missing, len, true);
-            }
-            if groups.has_missing() || len < n_groups {
-                consider(&self.left, len, false);
+            (Values::Codes(_), order) => {
+                // Codes that the node has not met are shared out half-way, as values between two numbers are.
+                let last = last + (next - last) / 2;
+                let n_bins = values.n_bins();
+                // The lighter child is the set, so that codes no training row has go to the heavier one.
+                let prefix_left = weights.0 <= weights.1;
+                let in_set = if prefix_left { 0..usize::from(last) + 1 } else { usize::from(last) + 1..n_bins };
+                let mut set = CategorySet::default();
+                for place in in_set {
+                    let bin = order.map_or(place as u8, |order| order.bins[place]);
+                    values.codes_of(bin).iter().for_each(|&code| set.insert(code));
+                }
+                let missing_left = if self.has_missing { with_missing == prefix_left } else { weights.0 == weights.1 };
+                Split { feature, test: Test::In(set), missing_left, last, prefix_left }
             }
         }
-        best
-    }
-
-    /// Weights of the children of a prefix, the missing values counted where they go.
-    fn child_weights(&mut self, groups: &Groups, node: &[u32], prefix: Prefix) -> (f64, f64) {
-        self.left.fill(0);
-        for group in 0..prefix.len {
-            add(&mut self.left, groups.tally(group));
-        }
-        if prefix.missing_left {
-            add(&mut self.left, groups.missing());
-        }
-        for ((right, node), left) in self.right.iter_mut().zip(node).zip(&self.left) {
-            *right = node - left;
-        }
-        (weight(&self.left, self.class_weights), weight(&self.right, self.class_weights))
     }
 }
-
-fn add(tally: &mut [u32], other: &[u32]) {
-    for (n, other) in tally.iter_mut().zip(other) {
-        *n += other;
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -75,7 +75,7 @@ impl Learner for LogisticRegression {
 
     fn fit(&self, data: &Dataset, rows: &[u32], cx: &mut FitContext<'_>) -> Result<Fit, LearnError> {
         let (model, warnings) = self.fit_linear(data, rows, cx)?;
-        Ok(Fit { model: Box::new(model), importances: None, warnings })
+        Ok(Fit { model: Box::new(model), importances: None, oob: None, warnings })
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use phantomnet_learn::folds::{Fold, stratified_k_fold};
 use phantomnet_learn::rng::Rng;
 use phantomnet_learn::{
-    ClassWeight, CvOptions, Fit, FitContext, LearnError, Learner, LogisticRegression, Majority, MaxFeatures, Progress,
-    RandomForest, cross_validate,
+    ClassWeight, CvOptions, Fit, FitContext, ForestLearner, LearnError, Learner, LogisticRegression, Majority,
+    MaxFeatures, Progress, cross_validate,
 };
 use phantomnet_model::{
     Classes, Dataset, Dictionary, Feature, FeatureKind, FeatureSchema, Matrix, Probabilities, UNSEEN,
@@ -18,12 +18,12 @@ use phantomnet_model::{
 const NAN: f32 = f32::NAN;
 
 fn learners() -> Vec<Box<dyn Learner>> {
-    let forest = RandomForest { n_estimators: 12, seed: 7, ..RandomForest::default() };
+    let forest = ForestLearner { n_estimators: 12, seed: 7, ..ForestLearner::random_forest() };
     vec![
         Box::new(Majority),
         Box::new(LogisticRegression::default()),
         Box::new(forest.clone()),
-        Box::new(RandomForest {
+        Box::new(ForestLearner {
             bootstrap: false,
             max_features: MaxFeatures::All,
             class_weight: ClassWeight::Balanced,
@@ -119,7 +119,7 @@ fn threads_and_row_order_do_not_matter() {
 #[test]
 fn seeds_matter() {
     let data = dataset(200, 2, 1);
-    let forest = |seed| RandomForest { seed, n_estimators: 3, ..RandomForest::default() };
+    let forest = |seed| ForestLearner { seed, n_estimators: 3, ..ForestLearner::random_forest() };
     let rows = all_rows(&data);
     let of_seed = |seed| bits(&fit(&forest(seed), &data, &rows, 1), &data).0;
     assert_ne!(of_seed(0), of_seed(1));
@@ -252,7 +252,7 @@ fn the_stop_flag_is_heeded() {
 #[test]
 fn a_forest_stops_in_the_middle() {
     let data = dataset(50, 2, 8);
-    let forest = RandomForest { n_estimators: 5_000, ..RandomForest::default() };
+    let forest = ForestLearner { n_estimators: 5_000, ..ForestLearner::random_forest() };
 
     let mut seen = 0;
     let mut cx = context(2).on_progress(|progress| match progress {

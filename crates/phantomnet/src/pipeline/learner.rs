@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phantomnet_learn::metrics::ZeroDivision;
-use phantomnet_learn::{ClassWeight, Learner, LogisticRegression, Majority, MaxFeatures, RandomForest};
+use phantomnet_learn::{ClassWeight, Learner, LogisticRegression, Majority, MaxFeatures, ForestLearner};
 use toml::{Table, Value};
 
 use crate::config::{Config, keys::number};
@@ -34,10 +34,10 @@ pub fn learner(config: &Config) -> Result<Box<dyn Learner>, Failure> {
     Ok(learner)
 }
 
-fn random_forest(table: &Table, seed: u64) -> Result<RandomForest, Failure> {
-    let default = RandomForest::default();
+fn random_forest(table: &Table, seed: u64) -> Result<ForestLearner, Failure> {
+    let default = ForestLearner::random_forest();
     let count = |name: &str| table.get(name).and_then(Value::as_integer).map(|i| i as usize);
-    Ok(RandomForest {
+    Ok(ForestLearner {
         n_estimators: count("n_estimators").unwrap_or(default.n_estimators),
         max_depth: count("max_depth"),
         max_features: table.get("max_features").map_or(Ok(default.max_features), max_features)?,

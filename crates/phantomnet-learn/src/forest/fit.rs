@@ -1,0 +1,238 @@
+//! From a dataset to a forest: what all trees share, and the threads that grow them.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+
+use phantomnet_model::{Dataset, Forest, Tree, tree_units};
+
+use super::bag::{Bag, MAX_CLASSES, MAX_ROWS, whole_units};
+use super::binning::{Binned, Values};
+use super::groups::CodeOrder;
+use super::grower::{Grower, Grown, Limits, Workshop};
+use super::oob::{OutOfBag, Votes};
+use super::params::{CategoryOrder, ForestKind, ForestLearner};
+use super::tally::Layout;
+use crate::rng::Rng;
+use crate::{ClassWeight, FitContext, LearnError, Progress};
+
+/// A forest and what was found out on the way.
+pub(super) struct Fitted {
+    pub(super) forest: Forest,
+    /// Mean over the trees of the share of impurity that the splits by each feature took away.
+    pub(super) importances: Vec<f64>,
+    pub(super) oob: Option<OutOfBag>,
+}
+
+/// What all trees of a forest share.
+struct Shared<'a> {
+    learner: &'a ForestLearner,
+    data: &'a Dataset,
+    /// Training rows, ascending.
+    rows: &'a [u32],
+    binned: &'a Binned,
+    bag: Bag<'a>,
+    limits: Limits,
+    layout: Layout,
+    class_weights: Vec<f64>,
+    votes: Option<Votes>,
+}
+
+/// What a thread keeps from tree to tree.
+struct Bench {
+    counts: Vec<u32>,
+    workshop: Workshop,
+}
+
+impl ForestLearner {
+    pub(super) fn fit_forest(
+        &self,
+        data: &Dataset,
+        rows: &[u32],
+        cx: &mut FitContext<'_>,
+    ) -> Result<Fitted, LearnError> {
+        self.check_ranges()?;
+        let class_counts = cx.class_counts(data, rows)?;
+        let n_classes = class_counts.len();
+        if n_classes > MAX_CLASSES {
+            return Err(LearnError::TooManyClasses { n_classes, max: MAX_CLASSES });
+        }
+        debug_assert!(rows.len() <= MAX_ROWS, "class_counts refuses more");
+        let max_features = self.max_features.resolve(data.n_features())?;
+        let class_weights = self.class_weight.resolve(&data.classes().names, &class_counts)?;
+        let n_drawn = self.n_drawn(rows.len())?;
+
+        // The bootstrap draws places among the rows: sorted, they do not depend on the caller's order.
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        let classes: Vec<u32> = rows.iter().map(|&row| data.labels()[row as usize]).collect();
+        let weights = data.weights().map(|weights| rows.iter().map(|&row| weights[row as usize]).collect::<Vec<_>>());
+        let pool = thread_pool(cx.n_threads())?;
+        let binned = pool.install(|| Binned::new(data, &rows, &classes, &class_weights, self.max_bins));
+        cx.check_stop()?;
+
+        let shared = Shared {
+            learner: self,
+            data,
+            rows: &rows,
+            binned: &binned,
+            bag: Bag { classes: &classes, weights: weights.as_deref().map(whole_units), n_drawn },
+            limits: Limits {
+                criterion: self.criterion,
+                random_cuts: self.kind == ForestKind::ExtraTrees,
+                max_features,
+                max_depth: self.max_depth.unwrap_or(usize::MAX),
+                min_samples_split: self.min_samples_split,
+                min_samples_leaf: self.min_samples_leaf,
+                max_leaf_nodes: self.max_leaf_nodes.unwrap_or(usize::MAX),
+                min_impurity_decrease: self.min_impurity_decrease,
+            },
+            layout: Layout::new(n_classes, self.min_samples_leaf > 1),
+            class_weights,
+            votes: self.oob_score.then(|| Votes::new(rows.len(), n_classes)),
+        };
+        let (trees, importances) = self.grow_trees(&shared, &pool, cx)?;
+        let forest = Forest::new(data.n_features(), n_classes, trees).map_err(LearnError::Model)?;
+        let oob = shared.votes.map(|votes| votes.judge(&rows, &classes));
+        Ok(Fitted { forest, importances, oob })
+    }
+
+    /// Grows all trees and gives them in order, with the mean of their importances.
+    fn grow_trees(
+        &self,
+        shared: &Shared<'_>,
+        pool: &rayon::ThreadPool,
+        cx: &mut FitContext<'_>,
+    ) -> Result<(Vec<Tree>, Vec<f64>), LearnError> {
+        let total = self.n_estimators;
+        let (stop, is_abandoned) = (cx.stop(), AtomicBool::new(false));
+        let is_wanted = || {
+            let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+            !is_set(&is_abandoned) && !stop.is_some_and(is_set)
+        };
+        let benches = Mutex::new(Vec::new());
+        let grow = |tree: usize| {
+            let bench = benches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut bench = bench.unwrap_or_else(|| shared.bench());
+            let grown = shared.grow(tree, &mut bench, is_wanted);
+            benches.lock().unwrap_or_else(PoisonError::into_inner).push(bench);
+            grown.map(|grown| {
+                let importances = importances(&grown, shared.data.n_features());
+                (grown.into_tree(), importances)
+            })
+        };
+
+        let mut grown = Vec::new();
+        grown.resize_with(total, || None);
+        let (sender, receiver) = mpsc::channel();
+        // The trees grow in the pool while this thread, which alone may call back, waits for them.
+        pool.in_place_scope(|scope| {
+            for tree in 0..total {
+                let (sender, grow) = (sender.clone(), &grow);
+                scope.spawn(move |_| {
+                    // Nobody listens once the fit is abandoned.
+                    sender.send((tree, grow(tree))).ok();
+                });
+            }
+            drop(sender);
+            for (done, (tree, result)) in (1..).zip(&receiver) {
+                grown[tree] = result;
+                cx.report(Progress::Trees { done, total })
+                    .inspect_err(|_| is_abandoned.store(true, Ordering::Relaxed))?;
+            }
+            Ok(())
+        })?;
+
+        let mut trees = Vec::with_capacity(total);
+        let mut mean = vec![0.0; shared.data.n_features()];
+        for grown in grown {
+            let (tree, importances) = grown.ok_or(LearnError::Stopped)?;
+            mean.iter_mut().zip(importances).for_each(|(sum, x)| *sum += x);
+            trees.push(tree);
+        }
+        normalise(&mut mean);
+        Ok((trees, mean))
+    }
+}
+
+impl Shared<'_> {
+    fn bench(&self) -> Bench {
+        let workshop = Workshop::new(self.data.n_features(), self.layout, self.limits.min_samples_leaf);
+        Bench { counts: Vec::new(), workshop }
+    }
+
+    /// Grows the tree numbered `tree`; `None` once `is_wanted` says no.
+    fn grow(&self, tree: usize, bench: &mut Bench, is_wanted: impl Fn() -> bool) -> Option<Grown> {
+        let mut rng = Rng::new(self.learner.seed).fork(tree as u64);
+        self.bag.counts(&mut rng, &mut bench.counts);
+        self.bag.samples(&bench.counts, &mut bench.workshop.samples[0]);
+        let orders: Vec<Option<CodeOrder>> =
+            self.binned.values.iter().map(|values| code_order(values, self.learner.category_order, &mut rng)).collect();
+        let of_subsample;
+        let class_weights = match self.learner.class_weight {
+            ClassWeight::BalancedSubsample => {
+                let mut drawn = vec![0; self.layout.n_classes];
+                for (&class, &n) in self.bag.classes.iter().zip(&bench.counts) {
+                    drawn[class as usize] += u64::from(n);
+                }
+                of_subsample = ClassWeight::balanced(&drawn);
+                &of_subsample
+            }
+            _ => &self.class_weights,
+        };
+        let grower = Grower {
+            limits: &self.limits,
+            layout: self.layout,
+            binned: self.binned,
+            orders: &orders,
+            class_weights,
+            units: tree_units(tree, self.learner.n_estimators),
+        };
+        let grown = grower.grow(rng.next_u64(), &mut bench.workshop, is_wanted)?;
+        if let Some(votes) = &self.votes {
+            votes.count(&grown, self.data, self.rows, &bench.counts);
+        }
+        Some(grown)
+    }
+}
+
+/// The order of a category's codes in a tree; `None` for a number.
+fn code_order(values: &Values, order: CategoryOrder, rng: &mut Rng) -> Option<CodeOrder> {
+    let Values::Codes(_) = values else { return None };
+    let mut bins: Vec<u8> = (0..values.n_bins()).map(|bin| bin as u8).collect();
+    if order == CategoryOrder::Blurred {
+        // Whole numbers, so that no rounding can make two machines differ.
+        let n = bins.len() as u64;
+        let mut places: Vec<(u64, u8)> =
+            bins.iter().map(|&bin| ((u64::from(bin) << 20) + rng.below(n << 21), bin)).collect();
+        places.sort_unstable();
+        bins = places.into_iter().map(|(_, bin)| bin).collect();
+    }
+    Some(CodeOrder::new(bins))
+}
+
+/// Share of each feature in the impurity that the splits of a tree took away; all zero if it has none.
+fn importances(grown: &Grown, n_features: usize) -> Vec<f64> {
+    let mut importances = vec![0.0; n_features];
+    grown.decreases.iter().for_each(|&(feature, decrease)| importances[feature as usize] += decrease);
+    normalise(&mut importances);
+    importances
+}
+
+/// Makes shares of what is not negative; leaves all zeros alone.
+fn normalise(importances: &mut [f64]) {
+    let sum: f64 = importances.iter().sum();
+    if sum > 0.0 {
+        importances.iter_mut().for_each(|x| *x /= sum);
+    }
+}
+
+/// Threads of this fit alone: a program's global pool is its own affair.
+fn thread_pool(n_threads: NonZeroUsize) -> Result<rayon::ThreadPool, LearnError> {
+    let n_threads = n_threads.get();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(n_threads)
+        .thread_name(|i| format!("forest-{i}"))
+        .build()
+        .map_err(|source| LearnError::Threads { n_threads, source })
+}
