@@ -149,6 +149,10 @@ impl Model for Linear {
         }
     }
 
+    fn has_onnx(&self) -> bool {
+        true
+    }
+
     fn to_onnx(&self, class_names: &[String]) -> Option<onnx::Fragment> {
         Some(onnx::linear::fragment(self, class_names))
     }

@@ -1,5 +1,7 @@
 //! What every fitted classifier can do.
 
+use std::num::NonZeroUsize;
+
 use crate::{Matrix, onnx};
 
 /// Class probabilities of some rows, row-major: `n_rows × n_classes`, each row summing to 1.
@@ -62,20 +64,55 @@ pub trait Model: Send + Sync + std::fmt::Debug {
     /// Takes no lock and starts no thread; ours do not allocate.
     fn predict_row(&self, x: &[f32], out: &mut [f32]);
 
+    /// Whether [`to_onnx`](Self::to_onnx) gives anything, without the work. If not, the model can be judged and tracked, but
+    /// not saved.
+    fn has_onnx(&self) -> bool;
+
     /// The computation as ONNX operators: from the tensor [`onnx::INPUT`] (float32, `[N, n_features]`) to
     /// [`onnx::PROBABILITIES`] (float32, `[N, n_classes]`) and [`onnx::LABEL`] (string, `[N]`, one of `class_names`).
-    /// `None` if the model cannot be written as ONNX; it can then be judged and tracked, but not saved.
+    /// `None` if the model cannot be written as ONNX.
     fn to_onnx(&self, class_names: &[String]) -> Option<onnx::Fragment>;
+
+    /// Writes the class probabilities of the given rows of `matrix` to `out` (`rows.len() × n_classes`, row-major).
+    fn predict_into(&self, matrix: &Matrix, rows: &[u32], out: &mut [f32]) {
+        predict_each(self, matrix, rows, out);
+    }
 
     /// Class probabilities of the given rows of `matrix`, in their order.
     fn predict(&self, matrix: &Matrix, rows: &[u32]) -> Probabilities {
+        let mut values = vec![0.0; rows.len() * self.n_classes()];
+        self.predict_into(matrix, rows, &mut values);
+        Probabilities::new(self.n_classes(), values)
+    }
+
+    /// [`predict`](Self::predict) by up to `n_threads` threads, which end before it returns. The same bits for any number.
+    fn predict_parallel(&self, matrix: &Matrix, rows: &[u32], n_threads: NonZeroUsize) -> Probabilities {
         let n_classes = self.n_classes();
         let mut values = vec![0.0; rows.len() * n_classes];
-        let mut x = vec![0.0; self.n_features()];
-        for (&row, out) in rows.iter().zip(values.chunks_exact_mut(n_classes)) {
-            matrix.copy_row(row as usize, &mut x);
-            self.predict_row(&x, out);
-        }
+        let n_rows = rows.len().div_ceil(n_threads.get()).max(MIN_THREAD_ROWS);
+        let mut parts = rows.chunks(n_rows).zip(values.chunks_mut(n_rows * n_classes));
+        // The calling thread takes the first part.
+        let own = parts.next();
+        std::thread::scope(|scope| {
+            for (rows, out) in parts {
+                scope.spawn(move || self.predict_into(matrix, rows, out));
+            }
+            if let Some((rows, out)) = own {
+                self.predict_into(matrix, rows, out);
+            }
+        });
         Probabilities::new(n_classes, values)
+    }
+}
+
+/// Fewest rows worth a thread: a forest takes longer for them than a thread takes to start.
+const MIN_THREAD_ROWS: usize = 512;
+
+/// [`Model::predict_into`] row by row.
+pub(crate) fn predict_each<M: Model + ?Sized>(model: &M, matrix: &Matrix, rows: &[u32], out: &mut [f32]) {
+    let mut x = vec![0.0; model.n_features()];
+    for (&row, out) in rows.iter().zip(out.chunks_exact_mut(model.n_classes())) {
+        matrix.copy_row(row as usize, &mut x);
+        model.predict_row(&x, out);
     }
 }

@@ -4,9 +4,11 @@
 //! all lead to the left child (the form that LightGBM's converter introduced and ONNX Runtime accepts and folds back
 //! into set membership); the false branch of the last leads to the right child.
 
+use std::borrow::Borrow;
+
 use super::proto::{AttributeProto, ML_DOMAIN, NodeProto};
 use super::{Fragment, INPUT, PROBABILITIES};
-use crate::{CategorySet, Forest, Model, Node, Test, Tree};
+use crate::{CategorySet, Node, Test, Tree};
 
 pub(crate) const OPERATOR: &str = "TreeEnsembleClassifier";
 
@@ -31,10 +33,14 @@ struct Columns {
     leaf_share: Vec<f32>,
 }
 
-pub(crate) fn fragment(forest: &Forest, class_names: &[String]) -> Fragment {
+pub(crate) fn fragment(
+    n_classes: usize,
+    trees: impl Iterator<Item = impl Borrow<Tree>>,
+    class_names: &[String],
+) -> Fragment {
     let mut columns = Columns::default();
-    for (t, tree) in forest.trees().iter().enumerate() {
-        columns.push_tree(t as i64, tree, forest.n_classes());
+    for (t, tree) in (0..).zip(trees) {
+        columns.push_tree(t, tree.borrow(), n_classes);
     }
     let mut fragment = Fragment::default();
     fragment.push(NodeProto::new(
@@ -124,8 +130,8 @@ impl Columns {
     }
 }
 
-/// Reads the operator that [`fragment`] wrote.
-pub(crate) fn read(operator: &NodeProto, n_features: usize, class_names: &[String]) -> Result<Forest, String> {
+/// Reads the trees of the operator that [`fragment`] wrote, as they stand in it.
+pub(crate) fn read(operator: &NodeProto, class_names: &[String]) -> Result<Vec<Tree>, String> {
     let ints = |name: &str| operator.attribute(name).map(|a| a.ints.as_slice());
     let floats = |name: &str| operator.attribute(name).map(|a| a.floats.as_slice());
     let nodes = RawNodes {
@@ -180,7 +186,7 @@ pub(crate) fn read(operator: &NodeProto, n_features: usize, class_names: &[Strin
     if share != n_shares {
         return Err("it has leaf values without a leaf".into());
     }
-    Forest::new(n_features, class_names.len(), trees).map_err(|e| e.to_string())
+    Ok(trees)
 }
 
 struct RawNodes<'a> {

@@ -10,7 +10,7 @@ pub(crate) mod proto;
 
 use prost::Message;
 
-use crate::{Classes, FeatureSchema, Model};
+use crate::{Classes, FeatureSchema, Forest, Linear, Model};
 use proto::{
     GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
 };
@@ -129,31 +129,55 @@ fn assemble(mut fragment: Fragment, schema: &FeatureSchema, classes: &Classes) -
 /// # Errors
 /// The reason, when the bytes are not such a model: not ONNX, other operators than ours, other classes, malformed trees.
 pub fn read(bytes: &[u8], schema: &FeatureSchema, classes: &Classes) -> Result<Box<dyn Model>, String> {
+    match parse(bytes, schema, classes)? {
+        Contents::Forest(forest) => Ok(Box::new(forest)),
+        Contents::Linear(linear) => Ok(Box::new(linear)),
+        Contents::Foreign(operator) => Err(format!(
+            "operator `{}` is not one this build scores (it reads forests and linear models); use ONNX Runtime",
+            operator.escape_debug()
+        )),
+    }
+}
+
+/// What a file holds.
+pub(crate) enum Contents {
+    Forest(Forest),
+    Linear(Linear),
+    /// A graph that begins with another operator than ours do.
+    Foreign(String),
+}
+
+/// [`read`], telling the models apart.
+pub(crate) fn parse(bytes: &[u8], schema: &FeatureSchema, classes: &Classes) -> Result<Contents, String> {
     let file = ModelProto::decode(bytes).map_err(|e| format!("not an ONNX file: {e}"))?;
     let graph = file.graph.as_ref().ok_or("no graph")?;
     let first = graph.node.first().ok_or("empty graph")?;
-    let model: Box<dyn Model> = if first.op_type == forest::OPERATOR {
-        Box::new(forest::read(first, schema.len(), &classes.names)?)
+    // A graph that differs in anything from ours would be scored differently by other runtimes.
+    let is_ours = |fragment| assemble(fragment, schema, classes).graph.as_ref() == Some(graph);
+    let other = "the graph is not one that this program writes";
+    if first.op_type == forest::OPERATOR {
+        let trees = forest::read(first, &classes.names)?;
+        if !is_ours(forest::fragment(classes.len(), trees.iter(), &classes.names)) {
+            return Err(other.into());
+        }
+        let forest = Forest::new(schema.len(), classes.len(), trees).map_err(|e| e.to_string())?;
+        Ok(Contents::Forest(forest))
     } else if first.op_type == linear::FIRST_OPERATOR {
-        Box::new(linear::read(graph, schema, classes.len())?)
+        let linear = linear::read(graph, schema, classes.len())?;
+        if is_ours(linear::fragment(&linear, &classes.names)) {
+            Ok(Contents::Linear(linear))
+        } else {
+            Err(other.into())
+        }
     } else {
-        return Err(format!(
-            "operator `{}` is not one this build scores (it reads forests and linear models); use ONNX Runtime",
-            first.op_type.escape_debug()
-        ));
-    };
-    // A graph that differs in anything would be scored differently by other runtimes.
-    let expected = model.to_onnx(&classes.names).map(|fragment| assemble(fragment, schema, classes));
-    if expected.and_then(|e| e.graph).as_ref() != Some(graph) {
-        return Err("the graph is not one that this program writes".into());
+        Ok(Contents::Foreign(first.op_type.clone()))
     }
-    Ok(model)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CategorySet, Encoding, Forest, Linear, Node, PROBABILITY_UNITS, Test, Tree, leaf_probabilities};
+    use crate::{CategorySet, Encoding, Node, PROBABILITY_UNITS, Test, Tree, leaf_probabilities};
     use proptest::prelude::*;
 
     fn classes() -> Classes {

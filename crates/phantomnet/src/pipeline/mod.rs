@@ -246,7 +246,7 @@ impl Job<'_> {
                 .push("every held-out event is predicted right: make sure that no feature gives the label away".into());
         }
         let Fit { model, importances, .. } = fit;
-        let savable = model.to_onnx(&labelled.dataset.classes().names).is_some();
+        let savable = model.has_onnx();
         let scorer = self.save(&staging, model, savable)?;
         if !savable {
             warnings.push(format!(

@@ -1,0 +1,131 @@
+//! From roots to leaves: the same walk by portable code, by AVX2 and by AVX-512.
+//!
+//! A path is a chain of dependent loads, each of which waits for the second cache or worse; only many paths at a time keep
+//! the machine busy. So a *job* walks a group of trees side by side, and up to [`JOBS`] jobs at once: the groups of one row,
+//! or one group for several rows. All walk until the last has reached its leaf.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use super::narrow::Word;
+use super::slots::{Ranks, Slots, count_below};
+
+/// Trees of a group.
+pub(super) const LANES: usize = 16;
+
+/// Most jobs at once: 128 paths take as many loads in flight as a core can have.
+pub(super) const JOBS: usize = 8;
+
+/// The roots of a group of trees.
+pub(super) type Group = [u32; LANES];
+
+/// A group of trees for one row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) roots: &'a Group,
+    pub(super) ranks: &'a Ranks,
+}
+
+/// The instructions that a walk uses. There is no value that names some this processor lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Engine(Instructions);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Instructions {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Engine {
+    /// All that this machine can run.
+    #[cfg(test)]
+    pub(super) fn available() -> Vec<Self> {
+        let mut engines = vec![Self(Instructions::Portable)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            engines.extend(avx2::is_detected().then_some(Self(Instructions::Avx2)));
+            engines.extend(avx512::is_detected().then_some(Self(Instructions::Avx512)));
+        }
+        engines
+    }
+
+    /// The fastest that this machine can run. The standard library asks the processor once.
+    #[inline]
+    pub(super) fn fastest() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if avx512::is_detected() {
+                return Self(Instructions::Avx512);
+            }
+            if avx2::is_detected() {
+                return Self(Instructions::Avx2);
+            }
+        }
+        Self(Instructions::Portable)
+    }
+
+    /// [`Slots::rank`], compiled for these instructions.
+    #[allow(unsafe_code, reason = "code for some processors only; the ranking itself is safe")]
+    pub(super) fn rank(self, slots: &Slots, x: &[f32], ranks: &mut Ranks) {
+        match self.0 {
+            Instructions::Portable => slots.rank(x, ranks, count_below),
+            // SAFETY: the processor has been asked.
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2 => unsafe { avx2::rank(slots, x, ranks) },
+            // SAFETY: the processor has been asked.
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512 => unsafe { avx512::rank(slots, x, ranks) },
+        }
+    }
+}
+
+/// Writes the leaf numbers that each of at most [`JOBS`] jobs ends in.
+///
+/// # Safety
+/// The words are those of a [`Narrow`](super::narrow::Narrow), fewer than 2³¹, and roots are indices of its roots.
+#[allow(unsafe_code, reason = "vector instructions read words without asking whether they exist")]
+pub(super) unsafe fn find_leaves(engine: Engine, words: &[Word], jobs: &[Job<'_>], leaves: &mut [[u32; LANES]; JOBS]) {
+    match engine.0 {
+        Instructions::Portable => {
+            for (job, leaves) in jobs.iter().zip(leaves) {
+                portable(words, job, leaves);
+            }
+        }
+        // SAFETY: the processor has been asked; else the caller's promise.
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => unsafe { avx2::find_leaves(words, jobs, leaves) },
+        // SAFETY: the processor has been asked; else the caller's promise.
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => unsafe { avx512::find_leaves(words, jobs, leaves) },
+    }
+}
+
+/// Paths that portable code walks at once: more do not fit the registers.
+const PORTABLE_LANES: usize = 8;
+
+/// Levels between two looks whether all paths have ended.
+const PORTABLE_LEVELS: usize = 4;
+
+fn portable(words: &[Word], job: &Job<'_>, leaves: &mut [u32; LANES]) {
+    for (roots, leaves) in
+        job.roots.as_chunks::<PORTABLE_LANES>().0.iter().zip(leaves.as_chunks_mut::<PORTABLE_LANES>().0)
+    {
+        let mut at = roots.map(|root| words[root as usize]);
+        while !at.iter().all(|word| word.is_leaf()) {
+            for _ in 0..PORTABLE_LEVELS {
+                for (word, &root) in at.iter_mut().zip(roots) {
+                    // Without a branch: a leaf's step leads nowhere, and its word stays.
+                    let step = word.children() + word.goes_right(job.ranks.0[word.slot() as usize]);
+                    let next = words[(root + if word.is_leaf() { 0 } else { step }) as usize];
+                    *word = if word.is_leaf() { *word } else { next };
+                }
+            }
+        }
+        *leaves = at.map(Word::leaf_number);
+    }
+}
