@@ -5,6 +5,7 @@
 //! | `manifest.json` | size and sha256 of every other file, data fingerprint, seed, configuration |
 //! | `pipeline.toml` | features, label, event columns, classes, decision threshold |
 //! | `model.onnx` | the estimator |
+//! | `forest.bin` | the same, if it is a forest, in a form that is loaded at once |
 //! | `golden.jsonl` | a few raw events with their feature values and probabilities, re-checked at load |
 //! | `MLmodel` and others | what MLflow reads; see [`mlflow`](crate::mlflow) |
 //!
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Classes, Feature, FeatureKind, FeatureSchema, Model, ModelError, mlflow, onnx};
+use crate::{Classes, Feature, FeatureKind, FeatureSchema, Forest, Model, ModelError, mlflow, onnx};
 
 /// Version of the folder's format.
 pub const FORMAT: u32 = 1;
@@ -26,12 +27,13 @@ pub const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const PIPELINE: &str = "pipeline.toml";
 const MODEL: &str = "model.onnx";
+const FOREST: &str = "forest.bin";
 const GOLDEN: &str = "golden.jsonl";
 
 /// Largest files that [`Bundle::load`] reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of `model.onnx`.
+    /// Bytes of `model.onnx`, and of `forest.bin`.
     pub model_bytes: u64,
     /// Bytes of each other file.
     pub text_bytes: u64,
@@ -175,7 +177,8 @@ impl Bundle {
     /// Writes the folder. It appears whole or not at all; an earlier model folder at `dir` is replaced.
     ///
     /// # Errors
-    /// [`ModelError::Io`]; [`ModelError::Value`] when the model has no ONNX form, or `dir` holds something that is not a model.
+    /// [`ModelError::Io`]; [`ModelError::Value`] when the model has no ONNX form, or one that gives other probabilities when it is read
+    /// again, or `dir` holds something that is not a model.
     pub fn save(&self, dir: &Path) -> Result<(), ModelError> {
         let files = self.files()?;
         if dir.exists() && !dir.join(MANIFEST).is_file() {
@@ -199,6 +202,11 @@ impl Bundle {
             expected: "a model that can be written as ONNX".into(),
             got: "one that cannot".into(),
         })?;
+        let forest = self.read_back(&onnx).map_err(|got| ModelError::Value {
+            what: MODEL.into(),
+            expected: "an export that gives the probabilities of the model".into(),
+            got,
+        })?;
         let pipeline = toml::to_string(&self.pipeline).map_err(|e| ModelError::Value {
             what: PIPELINE.into(),
             expected: "text that TOML can hold".into(),
@@ -214,6 +222,7 @@ impl Bundle {
             (MODEL.to_owned(), onnx),
             (GOLDEN.to_owned(), golden.into_bytes()),
         ];
+        files.extend(forest.map(|bytes| (FOREST.to_owned(), bytes)));
         files.extend(mlflow::files(&self.pipeline, &self.golden, &files));
         let entry = |bytes: &[u8]| FileEntry { sha256: hex_sha256(bytes), bytes: bytes.len() as u64 };
         let manifest = Manifest {
@@ -228,12 +237,38 @@ impl Bundle {
         Ok(files)
     }
 
+    /// Checks the export against the model. Gives the bytes of `forest.bin`, checked as well, if it is a forest.
+    fn read_back(&self, onnx: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let golden: Vec<&[f32]> = self.golden.iter().map(|g| g.features.as_slice()).collect();
+        let (schema, classes) = (self.pipeline.schema(), &self.pipeline.label.classes);
+        let Some(forest) = onnx::read_back(self.model.as_ref(), onnx, &schema, classes, &golden)? else {
+            return Ok(None);
+        };
+        let bytes = forest.to_bytes();
+        if Forest::from_bytes(&bytes)? == forest { Ok(Some(bytes)) } else { Err("another forest".into()) }
+    }
+
     /// Reads a folder that [`save`](Self::save) wrote: checks sizes, hashes, formats, and that the model gives the golden
     /// probabilities bit for bit. That the expressions give the golden features is for the scorer to check.
+    ///
+    /// Where `forest.bin` stands beside `model.onnx`, only the first is read and hashed: reading the second takes most of a second.
+    /// Whoever relies on the second too calls [`verify`](Self::verify).
     ///
     /// # Errors
     /// [`ModelError::Io`], [`ModelError::Corrupt`], [`ModelError::TooNew`].
     pub fn load(dir: &Path, limits: Limits) -> Result<Self, ModelError> {
+        Self::open(dir, limits, false)
+    }
+
+    /// [`load`](Self::load), which also checks the hash of `model.onnx` and that it holds the very forest of `forest.bin`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn verify(dir: &Path, limits: Limits) -> Result<Self, ModelError> {
+        Self::open(dir, limits, true)
+    }
+
+    fn open(dir: &Path, limits: Limits, all: bool) -> Result<Self, ModelError> {
         let path = |name: &str| dir.join(name);
         let corrupt = |name: &str, reason: String| ModelError::Corrupt { path: path(name), reason };
         let text = read_bounded(&path(MANIFEST), limits.text_bytes)?;
@@ -249,13 +284,14 @@ impl Bundle {
             _ => return Err(corrupt(MANIFEST, "it names no format".into())),
         }
         let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(MANIFEST, e.to_string()))?;
+        let entry = |name: &str| {
+            manifest.files.get(name).ok_or_else(|| corrupt(MANIFEST, format!("it does not list `{name}`")))
+        };
         let read = |name: &str, limit: u64| -> Result<Vec<u8>, ModelError> {
-            let entry =
-                manifest.files.get(name).ok_or_else(|| corrupt(MANIFEST, format!("it does not list `{name}`")))?;
+            let entry = entry(name)?;
             let bytes = read_bounded(&path(name), limit)?;
             if bytes.len() as u64 != entry.bytes {
-                let (expected, got) = (entry.bytes, bytes.len());
-                return Err(corrupt(name, format!("it has {got} bytes, the manifest says {expected}")));
+                return Err(corrupt(name, other_size(bytes.len() as u64, entry.bytes)));
             }
             if hex_sha256(&bytes) != entry.sha256 {
                 return Err(corrupt(name, "its sha256 is not the one in the manifest: it was altered".into()));
@@ -274,7 +310,7 @@ impl Bundle {
                     format!("`{}` is not the name of a file in the folder", name.escape_debug()),
                 ));
             }
-            if ![PIPELINE, MODEL, GOLDEN].contains(&name.as_str()) {
+            if ![PIPELINE, MODEL, FOREST, GOLDEN].contains(&name.as_str()) {
                 read(name, limits.text_bytes)?;
             }
         }
@@ -282,8 +318,24 @@ impl Bundle {
             toml::from_str(&utf8(PIPELINE)?).map_err(|e| corrupt(PIPELINE, e.message().to_owned()))?;
         check_pipeline(&pipeline).map_err(|reason| corrupt(PIPELINE, reason))?;
         let (schema, classes) = (pipeline.schema(), &pipeline.label.classes);
-        let model =
-            onnx::read(&read(MODEL, limits.model_bytes)?, &schema, classes).map_err(|reason| corrupt(MODEL, reason))?;
+        let from_onnx = |bytes: &[u8]| onnx::read(bytes, &schema, classes).map_err(|reason| corrupt(MODEL, reason));
+        let model: Box<dyn Model> = if manifest.files.contains_key(FOREST) {
+            let forest = Forest::from_bytes(&read(FOREST, limits.model_bytes)?)
+                .and_then(|forest| fits(forest, &schema, classes))
+                .map_err(|reason| corrupt(FOREST, reason))?;
+            if all {
+                match onnx::parse(&read(MODEL, limits.model_bytes)?, &schema, classes) {
+                    Ok(onnx::Contents::Forest(other)) if other == forest => {}
+                    Ok(_) => return Err(corrupt(MODEL, format!("it does not hold the forest of `{FOREST}`"))),
+                    Err(reason) => return Err(corrupt(MODEL, reason)),
+                }
+            } else {
+                check_size(&path(MODEL), entry(MODEL)?.bytes)?;
+            }
+            Box::new(forest)
+        } else {
+            from_onnx(&read(MODEL, limits.model_bytes)?)?
+        };
         let mut golden = Vec::new();
         for (i, line) in utf8(GOLDEN)?.lines().enumerate() {
             let g: Golden = serde_json::from_str(line).map_err(|e| corrupt(GOLDEN, format!("line {}: {e}", i + 1)))?;
@@ -317,6 +369,28 @@ fn check_pipeline(pipeline: &Pipeline) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn other_size(got: u64, expected: u64) -> String {
+    format!("it has {got} bytes, the manifest says {expected}")
+}
+
+/// Checks a file that is not read.
+fn check_size(path: &Path, expected: u64) -> Result<(), ModelError> {
+    let metadata = fs::metadata(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+    if metadata.is_file() && metadata.len() == expected {
+        return Ok(());
+    }
+    Err(ModelError::Corrupt { path: path.to_owned(), reason: other_size(metadata.len(), expected) })
+}
+
+/// The forest, if it is one of these features and classes.
+fn fits(forest: Forest, schema: &FeatureSchema, classes: &Classes) -> Result<Forest, String> {
+    let (expected, got) = ((schema.len(), classes.len()), (forest.n_features(), forest.n_classes()));
+    if expected == got {
+        return Ok(forest);
+    }
+    Err(format!("it has {} features and {} classes, the pipeline {} and {}", got.0, got.1, expected.0, expected.1))
 }
 
 fn check_golden(golden: &Golden, model: &dyn Model) -> Result<(), String> {

@@ -7,10 +7,13 @@
 pub(crate) mod forest;
 pub(crate) mod linear;
 pub(crate) mod proto;
+mod read_back;
 
 use prost::Message;
 
 use crate::{Classes, FeatureSchema, Forest, Linear, Model};
+pub(crate) use read_back::read_back;
+
 use proto::{
     GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
 };

@@ -6,12 +6,16 @@ use phantomnet_model::{
     ModelError, ModelSpec, Node, PROBABILITY_UNITS, Pipeline, Test, Tree, leaf_probabilities,
 };
 
-fn bundle() -> Bundle {
+fn forest(threshold: f32) -> Forest {
     let mut leaves = Vec::new();
     leaf_probabilities(&[9.0, 1.0], PROBABILITY_UNITS, &mut leaves);
     leaf_probabilities(&[1.0, 2.0], PROBABILITY_UNITS, &mut leaves);
-    let split = Node::Split { feature: 0, test: Test::AtMost(3.5), missing_left: true, left: 1, right: 2 };
-    let model = Forest::new(2, 2, vec![Tree::new(vec![split, Node::Leaf(0), Node::Leaf(1)], leaves)]).unwrap();
+    let split = Node::Split { feature: 0, test: Test::AtMost(threshold), missing_left: true, left: 1, right: 2 };
+    Forest::new(2, 2, vec![Tree::new(vec![split, Node::Leaf(0), Node::Leaf(1)], leaves)]).unwrap()
+}
+
+fn bundle() -> Bundle {
+    let model = forest(3.5);
     let golden = [[1.0, 1.0], [f32::NAN, 0.0], [f32::INFINITY, f32::NAN], [0.1, 2.0]].map(|features| {
         let mut probabilities = vec![0.0; 2];
         model.predict_row(&features, &mut probabilities);
@@ -86,7 +90,9 @@ fn saving_replaces_a_model_and_nothing_else() {
 fn every_file_is_checked() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("model");
-    for name in ["model.onnx", "pipeline.toml", "golden.jsonl", "manifest.json", "MLmodel", "requirements.txt"] {
+    let names =
+        ["model.onnx", "forest.bin", "pipeline.toml", "golden.jsonl", "manifest.json", "MLmodel", "requirements.txt"];
+    for name in names {
         bundle().save(&dir).unwrap();
         let path = dir.join(name);
         let original = fs::read(&path).unwrap();
@@ -95,13 +101,72 @@ fn every_file_is_checked() {
         altered[at] ^= 4;
         for bytes in [&original[..original.len() / 2], &[], &altered] {
             fs::write(&path, bytes).unwrap();
-            let error = load(&dir).expect_err(name).to_string();
+            let error = Bundle::verify(&dir, Limits::default()).expect_err(name).to_string();
             assert!(!error.contains('\n'), "{error}");
         }
         fs::remove_file(&path).unwrap();
         assert!(matches!(load(&dir), Err(ModelError::Io { .. })), "{name}");
         fs::remove_dir_all(&dir).unwrap();
     }
+}
+
+#[test]
+fn an_altered_export_is_noticed_by_who_asks() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("model");
+    bundle().save(&dir).unwrap();
+    assert!(Bundle::verify(&dir, Limits::default()).is_ok());
+    let path = dir.join("model.onnx");
+    let original = fs::read(&path).unwrap();
+    let mut altered = original.clone();
+    let at = altered.len() / 2;
+    altered[at] ^= 4;
+    fs::write(&path, &altered).unwrap();
+    assert!(load(&dir).is_ok(), "scoring does not read it");
+    assert!(Bundle::verify(&dir, Limits::default()).unwrap_err().to_string().contains("sha256"));
+    // Its size and its being there are looked at by everybody.
+    fs::write(&path, &original[1..]).unwrap();
+    assert!(matches!(load(&dir), Err(ModelError::Corrupt { .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(load(&dir), Err(ModelError::Io { .. })));
+}
+
+/// Rewrites the manifest without some files, as an earlier version or somebody else would have.
+fn unlist(dir: &Path, names: &[&str]) {
+    let path = dir.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["files"].as_object_mut().unwrap().retain(|name, _| !names.contains(&name.as_str()));
+    fs::write(&path, manifest.to_string()).unwrap();
+}
+
+#[test]
+fn folders_without_the_quick_form_are_loaded_from_onnx() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("model");
+    bundle().save(&dir).unwrap();
+    let quick = load(&dir).unwrap();
+    fs::remove_file(dir.join("forest.bin")).unwrap();
+    assert!(matches!(load(&dir), Err(ModelError::Io { .. })), "it is listed");
+    unlist(&dir, &["forest.bin"]);
+    let slow = load(&dir).unwrap();
+    assert_eq!(format!("{:?}", slow.model), format!("{:?}", quick.model));
+}
+
+#[test]
+fn a_quick_form_of_another_forest_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, other) = (root.path().join("a"), root.path().join("b"));
+    bundle().save(&dir).unwrap();
+    // The same golden probabilities, another threshold.
+    Bundle { model: Box::new(forest(3.75)), ..bundle() }.save(&other).unwrap();
+    let read = |dir: &Path, name: &str| fs::read(dir.join(name)).unwrap();
+    let manifest = |dir: &Path| serde_json::from_slice::<serde_json::Value>(&read(dir, "manifest.json")).unwrap();
+    let mut mixed = manifest(&dir);
+    mixed["files"]["forest.bin"] = manifest(&other)["files"]["forest.bin"].clone();
+    fs::write(dir.join("manifest.json"), mixed.to_string()).unwrap();
+    fs::write(dir.join("forest.bin"), read(&other, "forest.bin")).unwrap();
+    let error = Bundle::verify(&dir, Limits::default()).unwrap_err().to_string();
+    assert!(error.ends_with("it does not hold the forest of `forest.bin`"), "{error}");
 }
 
 #[test]
