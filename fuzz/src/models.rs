@@ -91,13 +91,18 @@ pub fn bundle() -> Bundle {
 
 /// Fails unless a model gives probabilities for any row, and the same twice.
 pub fn check_predictions(model: &dyn Model) {
+    check_same_predictions(model, model);
+}
+
+/// Fails unless two models give the same probabilities for any row.
+pub fn check_same_predictions(a: &dyn Model, b: &dyn Model) {
     let values = [f32::NAN, 0.0, 1.0, 0.5, -1.0, 255.0, 256.0, f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY];
-    let (mut first, mut second) = (vec![f32::NAN; model.n_classes()], vec![0.0; model.n_classes()]);
+    let (mut first, mut second) = (vec![f32::NAN; a.n_classes()], vec![0.0; b.n_classes()]);
     for i in 0..values.len() * values.len() {
         let x: Vec<f32> =
-            (0..model.n_features()).map(|j| values[i / values.len().pow(j as u32 % 2) % values.len()]).collect();
-        model.predict_row(&x, &mut first);
-        model.predict_row(&x, &mut second);
+            (0..a.n_features()).map(|j| values[i / values.len().pow(j as u32 % 2) % values.len()]).collect();
+        a.predict_row(&x, &mut first);
+        b.predict_row(&x, &mut second);
         assert!(first.iter().all(|p| (0.0..=1.0).contains(p)), "{first:?} for {x:?}");
         assert_eq!(first, second, "{x:?}");
         assert!((first.iter().sum::<f32>() - 1.0).abs() < 1e-3, "{first:?} for {x:?}");

@@ -22,6 +22,8 @@ static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes.expect("a forest can be written")
 });
 
+static FOREST: LazyLock<Vec<u8>> = LazyLock::new(|| models::forest().to_bytes());
+
 fuzz_target!(|input: &[u8]| {
     let lines: Vec<&[u8]> = input.split(|&b| b == b'\n').collect();
     let mut sections = lines.split(|line| *line == b"---").map(|lines| lines.join(&b'\n'));
@@ -48,11 +50,15 @@ fuzz_target!(|input: &[u8]| {
 
 fn write(dir: &Path, pipeline: &[u8], golden: &[u8], manifest: &[u8]) {
     fs::create_dir_all(dir).expect("a folder");
-    let files = [("pipeline.toml", pipeline), ("golden.jsonl", golden), ("model.onnx", MODEL.as_slice())];
+    let mut files = vec![("pipeline.toml", pipeline), ("golden.jsonl", golden), ("model.onnx", MODEL.as_slice())];
     let manifest = match serde_json::from_slice::<Value>(manifest) {
         Ok(Value::Object(mut manifest)) => {
             if let Some(Value::Object(entries)) = manifest.get_mut("files") {
-                for (name, bytes) in files {
+                // Folders of earlier versions have no such file, and do not list it.
+                if entries.contains_key("forest.bin") {
+                    files.push(("forest.bin", FOREST.as_slice()));
+                }
+                for &(name, bytes) in &files {
                     let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
                     entries.insert(name.to_owned(), json!({"sha256": sha256, "bytes": bytes.len()}));
                 }
