@@ -107,6 +107,11 @@ impl SplitMix {
         [mix(key ^ 0x6c65_6674), mix(key ^ 0x7269_6768)]
     }
 
+    /// The numbers of one feature in the node of a key, whatever else the node draws.
+    pub(crate) fn of_feature(key: u64, feature: u32) -> Self {
+        Self(mix(key ^ mix(u64::from(feature) ^ 0x6375_7473)))
+    }
+
     #[inline]
     fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN_GAMMA);

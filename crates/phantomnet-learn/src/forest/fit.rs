@@ -84,7 +84,7 @@ impl ForestLearner {
                 max_depth: self.max_depth.unwrap_or(usize::MAX),
                 min_samples_split: self.min_samples_split,
                 min_samples_leaf: self.min_samples_leaf,
-                max_leaf_nodes: self.max_leaf_nodes.unwrap_or(usize::MAX),
+                max_leaf_nodes: self.max_leaf_nodes,
                 min_impurity_decrease: self.min_impurity_decrease,
             },
             layout: Layout::new(n_classes, self.min_samples_leaf > 1),
@@ -110,11 +110,13 @@ impl ForestLearner {
             let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
             !is_set(&is_abandoned) && !stop.is_some_and(is_set)
         };
+        // With many trees to a thread, all threads are busy to the end.
+        let forks = total < 4 * pool.current_num_threads();
         let benches = Mutex::new(Vec::new());
         let grow = |tree: usize| {
             let bench = benches.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut bench = bench.unwrap_or_else(|| shared.bench());
-            let grown = shared.grow(tree, &mut bench, is_wanted);
+            let grown = shared.grow(tree, &mut bench, forks, &is_wanted);
             benches.lock().unwrap_or_else(PoisonError::into_inner).push(bench);
             grown.map(|grown| {
                 let importances = importances(&grown, shared.data.n_features());
@@ -162,7 +164,13 @@ impl Shared<'_> {
     }
 
     /// Grows the tree numbered `tree`; `None` once `is_wanted` says no.
-    fn grow(&self, tree: usize, bench: &mut Bench, is_wanted: impl Fn() -> bool) -> Option<Grown> {
+    fn grow(
+        &self,
+        tree: usize,
+        bench: &mut Bench,
+        forks: bool,
+        is_wanted: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Grown> {
         let mut rng = Rng::new(self.learner.seed).fork(tree as u64);
         self.bag.counts(&mut rng, &mut bench.counts);
         self.bag.samples(&bench.counts, &mut bench.workshop.samples[0]);
@@ -187,8 +195,10 @@ impl Shared<'_> {
             orders: &orders,
             class_weights,
             units: tree_units(tree, self.learner.n_estimators),
+            forks,
+            is_wanted,
         };
-        let grown = grower.grow(rng.next_u64(), &mut bench.workshop, is_wanted)?;
+        let grown = grower.grow(rng.next_u64(), &mut bench.workshop)?;
         if let Some(votes) = &self.votes {
             votes.count(&grown, self.data, self.rows, &bench.counts);
         }

@@ -1,14 +1,18 @@
 //! Grows one tree, node by node, from the root.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use phantomnet_model::{Node, PROBABILITY_UNITS, Tree, leaf_probabilities};
 
 use super::bag::Sample;
-use super::binning::{Binned, Bins, Rows};
-use super::criterion::{Criterion, Entropy, Gini, TwoClassGini};
-use super::groups::{CodeOrder, Groups};
-use super::histogram::{Histograms, N_SLOTS};
-use super::split::{BestCut, Cutter, Split};
-use super::tally::{Layout, add, subtract};
+use super::binning::{Binned, Bins, Values};
+use super::candidates::{Candidates, FeatureSet};
+use super::criterion::Criterion;
+use super::groups::CodeOrder;
+use super::partition::{Copies, divide};
+use super::split::BestCut;
+use super::tally::{Layout, add, half};
 use crate::rng::SplitMix;
 
 /// What is asked of every tree of a forest.
@@ -26,13 +30,12 @@ pub(super) struct Limits {
     /// Rows that a child needs.
     pub(super) min_samples_leaf: usize,
     /// Most leaves.
-    pub(super) max_leaf_nodes: usize,
+    pub(super) max_leaf_nodes: Option<usize>,
     /// Share of the tree's weight times impurity that a split takes away at least.
     pub(super) min_impurity_decrease: f64,
 }
 
 /// What a tree learns from.
-#[derive(Debug)]
 pub(super) struct Grower<'a> {
     pub(super) limits: &'a Limits,
     pub(super) layout: Layout,
@@ -44,26 +47,23 @@ pub(super) struct Grower<'a> {
     pub(super) class_weights: &'a [f64],
     /// Probability that each leaf shares out among the classes.
     pub(super) units: u32,
+    /// Whether subtrees are grown by other threads, too.
+    pub(super) forks: bool,
+    /// Whether anybody still wants the tree.
+    pub(super) is_wanted: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// A tree and what it says of the features.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Grown {
     pub(super) nodes: Vec<Node>,
     /// `n_leaves × n_classes` shares.
     pub(super) leaves: Vec<f32>,
-    /// Feature of each split and the weight times impurity that it took away, in the order of the nodes.
+    /// Feature of each split and the weight times impurity that it took away.
     pub(super) decreases: Vec<(u32, f64)>,
 }
 
-impl Grown {
-    /// The tree alone.
-    pub(super) fn into_tree(self) -> Tree {
-        Tree::new(self.nodes, self.leaves)
-    }
-}
-
-/// A node that is not split yet. Its tally and the bits of its constant features lie on a stack of their own.
+/// A node that is not split yet.
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     node: u32,
@@ -78,103 +78,168 @@ struct Pending {
     copy: usize,
 }
 
+/// Pending nodes, the last one in first out. Their tallies and constant features lie beside them.
+#[derive(Debug, Default)]
+struct Stack {
+    pending: Vec<Pending>,
+    words: Vec<u64>,
+}
+
 /// What a thread needs to grow trees, kept from tree to tree to spare allocations.
 #[derive(Debug)]
 pub(super) struct Workshop {
     /// The samples of the tree, in the order of the nodes. A node's children are written to the other buffer.
     pub(super) samples: [Vec<Sample>; 2],
-    /// Rows of a small node, copied together so that they stay in the cache while its subtree is grown.
-    copies: [Vec<u8>; 2],
-    features: Vec<u32>,
-    drawn: Vec<(u32, u32)>,
-    histograms: Histograms,
-    groups: Groups,
-    cutter: Cutter,
-    stack: Vec<Pending>,
-    /// Tally and constant features of each pending node.
-    words: Vec<u64>,
-    node: Vec<u64>,
-    constant: Vec<u64>,
-    prefix: Vec<u64>,
+    copies: Copies,
+    candidates: Candidates,
+    stack: Stack,
 }
-
-/// Bytes of rows that are worth copying: such that they fit into a processor's second cache, and into its first.
-const COPY_BYTES: [usize; 2] = [768 << 10, 24 << 10];
 
 impl Workshop {
     pub(super) fn new(n_features: usize, layout: Layout, min_samples_leaf: usize) -> Self {
-        let tally = vec![0; layout.n_words];
         Self {
             samples: [Vec::new(), Vec::new()],
-            copies: [Vec::new(), Vec::new()],
-            features: (0..n_features as u32).collect(),
-            drawn: Vec::new(),
-            histograms: Histograms::new(layout),
-            groups: Groups::new(layout),
-            cutter: Cutter::new(layout, u32::try_from(min_samples_leaf).unwrap_or(u32::MAX)),
-            stack: Vec::new(),
-            words: Vec::new(),
-            node: tally.clone(),
-            constant: vec![0; n_features.div_ceil(64)],
-            prefix: tally,
+            copies: Copies::default(),
+            candidates: Candidates::new(n_features, layout, min_samples_leaf),
+            stack: Stack::default(),
         }
     }
 }
 
-impl Grower<'_> {
-    /// Grows the tree of `workshop.samples[0]`. `None` once `is_wanted` says no.
-    ///
-    /// Nodes are split until they are pure or a limit is reached, depth first, on an explicit stack: a tree may be as deep
-    /// as it has rows.
-    pub(super) fn grow(&self, key: u64, workshop: &mut Workshop, is_wanted: impl Fn() -> bool) -> Option<Grown> {
-        let mut grown = Grown { nodes: vec![Node::Leaf(0)], leaves: Vec::new(), decreases: Vec::new() };
-        let n_samples = workshop.samples[0].len();
-        workshop.samples[1].resize(n_samples, Sample::NONE);
-        workshop.node.fill(0);
-        for sample in &workshop.samples[0] {
-            workshop.node[sample.word()] += sample.add();
-            if let Some((word, add)) = self.layout.of_row() {
-                workshop.node[word] += add;
+impl Workshop {
+    /// Queues the children of a node, the left one to be taken first; `prefix` and `rest` of the candidates are their tallies.
+    fn push(&mut self, [left, right]: [Option<Pending>; 2]) {
+        let Candidates { prefix, rest, constant, .. } = &self.candidates;
+        for (child, tally) in [(right, rest), (left, prefix)] {
+            if let Some(child) = child {
+                self.stack.push(child, tally, constant);
             }
         }
-        let root_weight: f64 = self.layout.weights(&workshop.node, self.class_weights).sum();
-        let min_decrease = self.limits.min_impurity_decrease * root_weight;
-        workshop.constant.fill(0);
-        workshop.stack.clear();
-        workshop.words.clear();
-        let root = Pending { node: 0, depth: 0, start: 0, end: n_samples, key, buffer: 0, copy: 0 };
-        if self.may_split(root.depth, n_samples, &workshop.node) {
-            push(root, &workshop.node, &workshop.constant, &mut workshop.stack, &mut workshop.words);
-        } else {
-            self.push_leaf(0, &workshop.node, &mut grown);
-        }
+    }
+}
 
-        while let Some(pending) = workshop.stack.pop() {
-            if !is_wanted() {
+/// The root of a tree or of a subtree that is grown apart.
+struct Root {
+    depth: u32,
+    key: u64,
+    tally: Vec<u64>,
+    constant: FeatureSet,
+    /// Weight times impurity that each split takes away at least.
+    min_decrease: f64,
+    /// Forks on the way from the root of the tree.
+    n_forks: u32,
+}
+
+/// Samples that each of two subtrees has, at least, to be grown apart: their copies cost less than the wait for a thread.
+const MIN_FORK_SAMPLES: usize = 8192;
+
+/// Most forks from the root to a leaf: enough for any number of threads, and few enough for any thread's stack.
+const MAX_FORKS: u32 = 16;
+
+impl Grower<'_> {
+    /// Grows the tree of `workshop.samples[0]`. `None` once nobody wants it.
+    pub(super) fn grow(&self, key: u64, workshop: &mut Workshop) -> Option<Grown> {
+        let mut tally = vec![0; self.layout.n_words];
+        for sample in &workshop.samples[0] {
+            tally[sample.word()] += sample.add();
+            if let Some((word, add)) = self.layout.of_row() {
+                tally[word] += add;
+            }
+        }
+        let weight: f64 = self.layout.weights(&tally, self.class_weights).sum();
+        let min_decrease = self.limits.min_impurity_decrease * weight;
+        let constant = FeatureSet::empty(self.orders.len());
+        let root = Root { depth: 0, key, tally, constant, min_decrease, n_forks: 0 };
+        match self.limits.max_leaf_nodes {
+            None => self.grow_depth_first(root, workshop),
+            Some(max) => self.grow_best_first(root, workshop, max),
+        }
+    }
+
+    /// Meaning of a feature's bins, and of a category the order of its codes.
+    pub(super) fn feature(&self, feature: u32) -> (&Values, Option<&CodeOrder>) {
+        (&self.binned.values[feature as usize], self.orders[feature as usize].as_ref())
+    }
+
+    /// Splits nodes until they are pure or a limit is reached, on an explicit stack: a tree may be as deep as it has rows.
+    fn grow_depth_first(&self, root: Root, workshop: &mut Workshop) -> Option<Grown> {
+        let (n_forks, min_decrease) = (root.n_forks, root.min_decrease);
+        let mut grown = self.start(root, workshop);
+        while let Some(mut pending) = workshop.stack.pop(&mut workshop.candidates) {
+            if !(self.is_wanted)() {
                 return None;
             }
-            pop(&mut workshop.words, &mut workshop.node, &mut workshop.constant);
-            let pending = self.copy_rows(pending, workshop);
-            let Some(best) = self.best_cut(&pending, workshop) else {
-                self.push_leaf(pending.node, &workshop.node, &mut grown);
+            let samples = &mut workshop.samples[pending.buffer][pending.start..pending.end];
+            pending.copy = workshop.copies.copy(self.binned.rows(), pending.copy, samples);
+            let Some((best, decrease)) = self.best_cut(&pending, min_decrease, workshop) else {
+                self.push_leaf(pending.node, &workshop.candidates.node, &mut grown);
                 continue;
             };
-            subtract(&mut workshop.node, &workshop.prefix);
-            let (prefix, rest) = (&workshop.prefix, &workshop.node);
-            let decrease = self.limits.criterion.decrease(self.layout, self.class_weights, prefix, rest);
-            if decrease < min_decrease {
-                add(&mut workshop.node, &workshop.prefix);
-                self.push_leaf(pending.node, &workshop.node, &mut grown);
-                continue;
+            let children = self.split(&pending, &best, decrease, workshop, &mut grown);
+            if let [Some(left), Some(right)] = children
+                && self.forks
+                && n_forks < MAX_FORKS
+                // The samples of a copy mean nothing elsewhere.
+                && pending.copy == 0
+                && [left, right].iter().all(|child| child.end - child.start >= MIN_FORK_SAMPLES)
+            {
+                self.fork([left, right], workshop, min_decrease, n_forks + 1, &mut grown)?;
+            } else {
+                workshop.push(children);
             }
-            let weight = |tally| self.layout.weights(tally, self.class_weights).sum::<f64>();
-            let feature = best.feature as usize;
-            let split =
-                best.split(&self.binned.values[feature], self.orders[feature].as_ref(), (weight(prefix), weight(rest)));
-            grown.decreases.push((split.feature, decrease));
-            self.split(&pending, &split, workshop, &mut grown);
         }
         Some(grown)
+    }
+
+    /// Splits the node that takes most impurity away, again and again. Source: Shi, *Best-first decision tree learning*
+    /// (2007). Of equal nodes the one that came first is split.
+    fn grow_best_first(&self, root: Root, workshop: &mut Workshop, max_leaf_nodes: usize) -> Option<Grown> {
+        let min_decrease = root.min_decrease;
+        let mut grown = self.start(root, workshop);
+        let mut queue = BinaryHeap::new();
+        let mut n_leaves = 1;
+        loop {
+            while let Some(pending) = workshop.stack.pop(&mut workshop.candidates) {
+                if !(self.is_wanted)() {
+                    return None;
+                }
+                match self.best_cut(&pending, min_decrease, workshop) {
+                    None => self.push_leaf(pending.node, &workshop.candidates.node, &mut grown),
+                    Some((best, decrease)) => {
+                        let Candidates { prefix, rest, constant, .. } = &workshop.candidates;
+                        let (prefix, rest, constant) = (prefix.clone(), rest.clone(), constant.clone());
+                        queue.push(Queued { pending, best, decrease, prefix, rest, constant });
+                    }
+                }
+            }
+            let Some(next) = queue.pop() else { return Some(grown) };
+            let candidates = &mut workshop.candidates;
+            (candidates.prefix, candidates.rest, candidates.constant) = (next.prefix, next.rest, next.constant);
+            if n_leaves < max_leaf_nodes {
+                let children = self.split(&next.pending, &next.best, next.decrease, workshop, &mut grown);
+                workshop.push(children);
+                n_leaves += 1;
+            } else {
+                add(&mut candidates.rest, &candidates.prefix);
+                self.push_leaf(next.pending.node, &candidates.rest, &mut grown);
+            }
+        }
+    }
+
+    /// Makes the root a leaf or a pending node.
+    fn start(&self, root: Root, workshop: &mut Workshop) -> Grown {
+        let mut grown = Grown { nodes: vec![Node::Leaf(0)], ..Grown::default() };
+        let n_samples = workshop.samples[0].len();
+        workshop.samples[1].resize(n_samples, Sample::NONE);
+        workshop.stack.clear();
+        if self.may_split(root.depth, n_samples, &root.tally) {
+            let (depth, key) = (root.depth, root.key);
+            let pending = Pending { node: 0, depth, start: 0, end: n_samples, key, buffer: 0, copy: 0 };
+            workshop.stack.push(pending, &root.tally, &root.constant);
+        } else {
+            self.push_leaf(0, &root.tally, &mut grown);
+        }
+        grown
     }
 
     /// Whether a node of so many rows is to be split, as far as that can be told without looking at them.
@@ -186,168 +251,91 @@ impl Grower<'_> {
             && !self.layout.is_pure(tally)
     }
 
-    /// Copies the rows of a node together, if that node is the first on its path that is small enough for a cache.
-    fn copy_rows(&self, pending: Pending, workshop: &mut Workshop) -> Pending {
-        let n_features = self.binned.values.len();
-        let n_bytes = (pending.end - pending.start) * n_features;
-        let Some(copy) = (pending.copy..COPY_BYTES.len()).rev().find(|&copy| n_bytes <= COPY_BYTES[copy]) else {
-            return pending;
-        };
-        // A handful of rows is read no more often than it would be copied.
-        if pending.end - pending.start < 32 {
-            return pending;
-        }
-        let (first, second) = workshop.copies.split_at_mut(1);
-        let (from, to) = match (copy, pending.copy) {
-            (0, _) => (self.binned.rows(), &mut first[0]),
-            (_, 0) => (self.binned.rows(), &mut second[0]),
-            _ => (Rows { bins: &first[0], n_features }, &mut second[0]),
-        };
-        to.clear();
-        for (row, sample) in workshop.samples[pending.buffer][pending.start..pending.end].iter_mut().enumerate() {
-            to.extend_from_slice(from.row(sample.row()));
-            *sample = sample.at(row);
-        }
-        Pending { copy: copy + 1, ..pending }
-    }
-
     /// Where a node reads the bins of its rows.
-    fn bins<'b>(&'b self, pending: &Pending, copies: &'b [Vec<u8>; 2]) -> Bins<'b> {
+    fn bins<'b>(&'b self, pending: &Pending, copies: &'b Copies) -> Bins<'b> {
         match pending.copy {
             0 => self.binned.for_node(pending.end - pending.start),
-            copy => Bins::Rows(Rows { bins: &copies[copy - 1], n_features: self.binned.values.len() }),
+            copy => Bins::Rows(copies.rows(copy, self.orders.len())),
         }
     }
 
-    /// The best cut among `max_features` features drawn without replacement, or more until there is one at all. Leaves the
-    /// tally of its prefix in `workshop.prefix`.
-    ///
-    /// A feature that is constant in the node, which its children are told, counts as drawn.
-    fn best_cut(&self, pending: &Pending, workshop: &mut Workshop) -> Option<BestCut> {
-        let mut rng = SplitMix::new(pending.key);
-        let n_features = workshop.features.len();
-        let mut best: Option<BestCut> = None;
-        let mut n_drawn = 0;
-        workshop.drawn.clear();
-        while n_drawn < n_features && (n_drawn < self.limits.max_features || best.is_none()) {
-            // Beyond `max_features` one at a time, since one is enough.
-            let until = if n_drawn < self.limits.max_features { self.limits.max_features } else { n_drawn + 1 };
-            let (mut slots, mut n_slots) = ([0; N_SLOTS], 0);
-            while n_drawn < until && n_slots < N_SLOTS {
-                let other = n_drawn + rng.below((n_features - n_drawn) as u64) as usize;
-                workshop.features.swap(n_drawn, other);
-                workshop.drawn.push((n_drawn as u32, other as u32));
-                let feature = workshop.features[n_drawn];
-                n_drawn += 1;
-                if workshop.constant[feature as usize / 64] >> (feature % 64) & 1 == 0 {
-                    slots[n_slots] = feature;
-                    n_slots += 1;
-                }
-            }
-            if n_slots == 0 {
-                continue;
-            }
-            let samples = &workshop.samples[pending.buffer][pending.start..pending.end];
-            let bins = self.bins(pending, &workshop.copies);
-            workshop.histograms.fill(bins, samples, &slots[..n_slots]);
-            for (slot, &feature) in slots[..n_slots].iter().enumerate() {
-                self.consider(feature, slot, workshop, &mut rng, &mut best);
-            }
-        }
-        // The next node draws from the same order, so that its choice depends on its key alone.
-        for &(i, j) in workshop.drawn.iter().rev() {
-            workshop.features.swap(i as usize, j as usize);
-        }
-        best
+    /// The best cut of the node in `workshop.candidates`, if it takes enough impurity away, and how much.
+    fn best_cut(&self, pending: &Pending, min_decrease: f64, workshop: &mut Workshop) -> Option<(BestCut, f64)> {
+        let samples = &workshop.samples[pending.buffer][pending.start..pending.end];
+        let bins = self.bins(pending, &workshop.copies);
+        let candidates = &mut workshop.candidates;
+        let best = candidates.best_cut(self, pending.key, bins, samples)?;
+        let Candidates { node, prefix, rest, .. } = candidates;
+        let decrease = self.limits.criterion.decrease(self.layout, self.class_weights, node, [prefix, rest]);
+        (decrease >= min_decrease).then_some((best, decrease))
     }
 
-    /// Cuts the feature that was counted in a slot, and keeps the cut if it is better: by score, then the lower feature.
-    fn consider(
+    /// Makes a split of a node and divides its rows. Children that are not to be split become leaves, the others are given,
+    /// left and right; `prefix` and `rest` of the candidates become the tallies of the left and the right child.
+    fn split(
         &self,
-        feature: u32,
-        slot: usize,
+        pending: &Pending,
+        best: &BestCut,
+        decrease: f64,
         workshop: &mut Workshop,
-        rng: &mut SplitMix,
-        best: &mut Option<BestCut>,
-    ) {
-        let (values, order) = (&self.binned.values[feature as usize], self.orders[feature as usize].as_ref());
-        let groups = &mut workshop.groups;
-        groups.take(&mut workshop.histograms, slot, values, order);
-        if groups.ranks.len() + usize::from(groups.has_missing) < 2 {
-            workshop.constant[feature as usize / 64] |= 1 << (feature % 64);
-            return;
+        grown: &mut Grown,
+    ) -> [Option<Pending>; 2] {
+        let Candidates { prefix, rest, .. } = &mut workshop.candidates;
+        let weight = |tally: &[u64]| self.layout.weights(tally, self.class_weights).sum::<f64>();
+        let (values, order) = self.feature(best.feature);
+        let split = best.split(values, order, (weight(prefix), weight(rest)));
+        if !split.prefix_left {
+            std::mem::swap(prefix, rest);
         }
-        let (layout, class_weights) = (self.layout, self.class_weights);
-        let (cutter, node) = (&mut workshop.cutter, &workshop.node);
-        macro_rules! cut {
-            ($score:expr) => {
-                match self.limits.random_cuts {
-                    true => cutter.random(groups, values, node, &$score, rng),
-                    false => cutter.best(groups, node, &$score),
-                }
-            };
-        }
-        let cut = match self.limits.criterion {
-            Criterion::Gini if layout.n_classes == 2 => cut!(TwoClassGini { class_weights }),
-            Criterion::Gini => cut!(Gini { layout, class_weights }),
-            Criterion::Entropy | Criterion::LogLoss => cut!(Entropy { layout, class_weights }),
-        };
-        let is_better = |cut: &super::split::Cut| {
-            best.as_ref().is_none_or(|best| {
-                cut.score > best.cut.score || (cut.score == best.cut.score && feature < best.feature)
-            })
-        };
-        if let Some(cut) = cut.filter(is_better) {
-            *best = Some(BestCut::new(feature, cut, groups, &mut workshop.prefix));
-        }
-    }
 
-    /// Makes a split of a node, divides its rows, and queues its children or makes leaves of them.
-    ///
-    /// `workshop.prefix` and `workshop.node` hold the tallies of the split's prefix and of the rest.
-    fn split(&self, pending: &Pending, split: &Split, workshop: &mut Workshop, grown: &mut Grown) {
         let bins = self.bins(pending, &workshop.copies);
         let [first, second] = &mut workshop.samples;
         let (from, to) = if pending.buffer == 0 { (first, second) } else { (second, first) };
         let (from, to) = (&from[pending.start..pending.end], &mut to[pending.start..pending.end]);
-        let feature = split.feature as usize;
-        let n_left = match &self.orders[feature] {
-            Some(order) => {
-                let sides: [bool; 256] = std::array::from_fn(|bin| split.goes_left(order.places[bin]));
-                divide(bins, from, to, feature, |bin| sides[usize::from(bin)])
-            }
-            None => {
-                let (shift, last) = split.shifted_last();
-                divide(bins, from, to, feature, |bin| bin.wrapping_add(shift) <= last)
-            }
-        };
+        let middle = pending.start + divide(bins, from, to, &split, order);
 
-        let middle = pending.start + n_left;
-        let (left, right) = (grown.nodes.len() as u32, grown.nodes.len() as u32 + 1);
-        grown.nodes[pending.node as usize] =
-            Node::Split { feature: split.feature, test: split.test, missing_left: split.missing_left, left, right };
+        let left = grown.nodes.len() as u32;
+        let (feature, test, missing_left) = (split.feature, split.test, split.missing_left);
+        grown.nodes[pending.node as usize] = Node::Split { feature, test, missing_left, left, right: left + 1 };
         grown.nodes.extend([Node::Leaf(0); 2]);
+        grown.decreases.push((feature, decrease));
         let [left_key, right_key] = SplitMix::children(pending.key);
-        let (depth, buffer, copy) = (pending.depth + 1, 1 - pending.buffer, pending.copy);
-        let left = Pending { node: left, depth, start: pending.start, end: middle, key: left_key, buffer, copy };
-        let right = Pending { node: right, depth, start: middle, end: pending.end, key: right_key, buffer, copy };
-        let tallies = match split.prefix_left {
-            true => [&workshop.prefix, &workshop.node],
-            false => [&workshop.node, &workshop.prefix],
-        };
-        // Leaves are numbered from left to right, but the left child is to be on top of the stack.
-        let may_split = [(left, tallies[0]), (right, tallies[1])].map(|(child, tally)| {
+        let child = Pending { depth: pending.depth + 1, buffer: 1 - pending.buffer, ..*pending };
+        let children = [
+            (Pending { node: left, end: middle, key: left_key, ..child }, &*prefix),
+            (Pending { node: left + 1, start: middle, key: right_key, ..child }, &*rest),
+        ];
+        children.map(|(child, tally)| {
             let may_split = self.may_split(child.depth, child.end - child.start, tally);
             if !may_split {
                 self.push_leaf(child.node, tally, grown);
             }
-            may_split
-        });
-        for (child, tally, may_split) in [(right, tallies[1], may_split[1]), (left, tallies[0], may_split[0])] {
-            if may_split {
-                push(child, tally, &workshop.constant, &mut workshop.stack, &mut workshop.words);
-            }
-        }
+            may_split.then_some(child)
+        })
+    }
+
+    /// Grows two subtrees, one of them on another thread if one is free, and joins them to the tree as if they had been grown
+    /// one after the other.
+    fn fork(
+        &self,
+        [left, right]: [Pending; 2],
+        workshop: &Workshop,
+        min_decrease: f64,
+        n_forks: u32,
+        grown: &mut Grown,
+    ) -> Option<()> {
+        let Candidates { prefix, rest, constant, .. } = &workshop.candidates;
+        let grow = |child: Pending, tally: &[u64]| {
+            let mut own = Workshop::new(self.orders.len(), self.layout, self.limits.min_samples_leaf);
+            own.samples[0].extend_from_slice(&workshop.samples[child.buffer][child.start..child.end]);
+            let (tally, constant) = (tally.to_vec(), constant.clone());
+            let root = Root { depth: child.depth, key: child.key, tally, constant, min_decrease, n_forks };
+            self.grow_depth_first(root, &mut own)
+        };
+        let subtrees = rayon::join(|| grow(left, prefix), || grow(right, rest));
+        grown.join(left.node, subtrees.0?, self.layout.n_classes);
+        grown.join(right.node, subtrees.1?, self.layout.n_classes);
+        Some(())
     }
 
     fn push_leaf(&self, node: u32, tally: &[u64], grown: &mut Grown) {
@@ -355,8 +343,7 @@ impl Grower<'_> {
         grown.nodes[node as usize] = Node::Leaf((grown.leaves.len() / n_classes) as u32);
         if self.layout.is_pure(tally) {
             let share = self.units as f32 / PROBABILITY_UNITS as f32;
-            let weighs = |class| super::tally::half(tally, class) > 0;
-            grown.leaves.extend((0..n_classes).map(|class| if weighs(class) { share } else { 0.0 }));
+            grown.leaves.extend((0..n_classes).map(|class| if half(tally, class) > 0 { share } else { 0.0 }));
         } else {
             let weights: Vec<f64> = self.layout.weights(tally, self.class_weights).collect();
             leaf_probabilities(&weights, self.units, &mut grown.leaves);
@@ -364,43 +351,83 @@ impl Grower<'_> {
     }
 }
 
-fn push(pending: Pending, tally: &[u64], constant: &[u64], stack: &mut Vec<Pending>, words: &mut Vec<u64>) {
-    stack.push(pending);
-    words.extend_from_slice(tally);
-    words.extend_from_slice(constant);
-}
+impl Grown {
+    /// The tree alone.
+    pub(super) fn into_tree(self) -> Tree {
+        Tree::new(self.nodes, self.leaves)
+    }
 
-fn pop(words: &mut Vec<u64>, tally: &mut [u64], constant: &mut [u64]) {
-    let start_of_constant = words.len() - constant.len();
-    constant.copy_from_slice(&words[start_of_constant..]);
-    let start = start_of_constant - tally.len();
-    tally.copy_from_slice(&words[start..start_of_constant]);
-    words.truncate(start);
-}
-
-/// [`partition`], wherever the bins are.
-fn divide(bins: Bins<'_>, from: &[Sample], to: &mut [Sample], feature: usize, goes_left: impl Fn(u8) -> bool) -> usize {
-    match bins {
-        Bins::Columns { bins, n_rows } => {
-            let column = &bins[feature * n_rows..][..n_rows];
-            partition(from, to, |row| goes_left(column[row]))
+    /// Puts a subtree in the place of a node.
+    fn join(&mut self, node: u32, subtree: Self, n_classes: usize) {
+        let first_leaf = (self.leaves.len() / n_classes) as u32;
+        // The subtree's root takes the place of the node, the rest is appended.
+        let moved = self.nodes.len() as u32 - 1;
+        let mut renumbered = subtree.nodes.into_iter().map(|node| match node {
+            Node::Leaf(leaf) => Node::Leaf(first_leaf + leaf),
+            Node::Split { feature, test, missing_left, left, right } => {
+                Node::Split { feature, test, missing_left, left: moved + left, right: moved + right }
+            }
+        });
+        if let Some(root) = renumbered.next() {
+            self.nodes[node as usize] = root;
         }
-        Bins::Rows(rows) => partition(from, to, |row| goes_left(rows.row(row)[feature])),
+        self.nodes.extend(renumbered);
+        self.leaves.extend(subtree.leaves);
+        self.decreases.extend(subtree.decreases);
     }
 }
 
-/// Writes the samples that go left to the front of `to` and the others, in reverse, to its back; gives the number of the
-/// former. Their rows keep running one way, so that memory is read in order.
-#[inline]
-fn partition(from: &[Sample], to: &mut [Sample], goes_left: impl Fn(usize) -> bool) -> usize {
-    let (mut left, mut right) = (0, from.len());
-    for &sample in from {
-        let goes_left = goes_left(sample.row());
-        // Both are written, one of them to stay: there is nothing to predict.
-        to[left] = sample;
-        to[right - 1] = sample;
-        left += usize::from(goes_left);
-        right -= usize::from(!goes_left);
+impl Stack {
+    fn clear(&mut self) {
+        self.pending.clear();
+        self.words.clear();
     }
-    left
+
+    fn push(&mut self, pending: Pending, tally: &[u64], constant: &FeatureSet) {
+        self.pending.push(pending);
+        self.words.extend_from_slice(tally);
+        self.words.extend_from_slice(constant.words());
+    }
+
+    /// Takes the last node; its tally and constant features become those of `candidates`.
+    fn pop(&mut self, candidates: &mut Candidates) -> Option<Pending> {
+        let pending = self.pending.pop()?;
+        let constant = candidates.constant.words_mut();
+        let end = self.words.len() - constant.len();
+        constant.copy_from_slice(&self.words[end..]);
+        let start = end - candidates.node.len();
+        candidates.node.copy_from_slice(&self.words[start..end]);
+        self.words.truncate(start);
+        Some(pending)
+    }
 }
+
+/// A node whose best cut is known.
+struct Queued {
+    pending: Pending,
+    best: BestCut,
+    decrease: f64,
+    prefix: Vec<u64>,
+    rest: Vec<u64>,
+    constant: FeatureSet,
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.decrease.total_cmp(&other.decrease).then(other.pending.node.cmp(&self.pending.node))
+    }
+}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Queued {}

@@ -1,14 +1,16 @@
 //! Forests of classification trees.
 //!
 //! Steps: the training rows are binned once (`binning`, categories by `code_order`); each tree draws its samples (`bag`) and
-//! is grown node by node (`grower`); a node counts its rows by the bins of the features that it draws (`histogram`, `tally`),
-//! puts the bins that occur in order (`groups`), and takes the best cut (`split`, `criterion`).
+//! is grown node by node (`grower`); a node counts its rows by the bins of the features that it draws (`candidates`,
+//! `histogram`, `tally`), puts the bins that occur in order (`groups`), takes the best cut (`split`, `criterion`) and divides
+//! its rows (`partition`).
 //!
 //! Limits: 2³⁰ rows, 4096 classes, 255 bins a feature. Memory beside the forest itself: a byte a row and feature for the
 //! bins, and 20 bytes a row for the samples of each thread.
 
 mod bag;
 mod binning;
+mod candidates;
 mod code_order;
 mod criterion;
 mod fit;
@@ -18,6 +20,7 @@ mod histogram;
 mod max_features;
 mod oob;
 mod params;
+mod partition;
 mod split;
 mod tally;
 

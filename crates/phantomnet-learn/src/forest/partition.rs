@@ -1,0 +1,96 @@
+//! Where the rows of nodes are: who goes left, and copies that stay in the cache.
+
+use super::bag::Sample;
+use super::binning::{Bins, Rows};
+use super::groups::CodeOrder;
+use super::split::Split;
+
+/// Writes the samples that go left to the front of `to` and the others, in reverse, to its back; gives the number of the
+/// former. Their rows keep running one way, so that memory is read in order.
+pub(super) fn divide(
+    bins: Bins<'_>,
+    from: &[Sample],
+    to: &mut [Sample],
+    split: &Split,
+    order: Option<&CodeOrder>,
+) -> usize {
+    match order {
+        Some(order) => {
+            let goes_left: [bool; 256] = std::array::from_fn(|bin| split.goes_left(order.places[bin]));
+            divide_by(bins, from, to, split.feature as usize, |bin| goes_left[usize::from(bin)])
+        }
+        None => {
+            let (shift, last) = split.shifted_last();
+            divide_by(bins, from, to, split.feature as usize, |bin| bin.wrapping_add(shift) <= last)
+        }
+    }
+}
+
+fn divide_by(
+    bins: Bins<'_>,
+    from: &[Sample],
+    to: &mut [Sample],
+    feature: usize,
+    goes_left: impl Fn(u8) -> bool,
+) -> usize {
+    match bins {
+        Bins::Columns { bins, n_rows } => {
+            let column = &bins[feature * n_rows..][..n_rows];
+            write_both(from, to, |row| goes_left(column[row]))
+        }
+        Bins::Rows(rows) => write_both(from, to, |row| goes_left(rows.row(row)[feature])),
+    }
+}
+
+#[inline]
+fn write_both(from: &[Sample], to: &mut [Sample], goes_left: impl Fn(usize) -> bool) -> usize {
+    let (mut left, mut right) = (0, from.len());
+    for &sample in from {
+        let goes_left = goes_left(sample.row());
+        // Both are written, one of them to stay: there is nothing to predict.
+        to[left] = sample;
+        to[right - 1] = sample;
+        left += usize::from(goes_left);
+        right -= usize::from(!goes_left);
+    }
+    left
+}
+
+/// Rows of a node, copied together so that they stay in the cache while its subtree is grown: one copy for a processor's
+/// second cache, and one for its first.
+#[derive(Debug, Default)]
+pub(super) struct Copies([Vec<u8>; 2]);
+
+/// Bytes of rows that are worth copying.
+const COPY_BYTES: [usize; 2] = [768 << 10, 24 << 10];
+
+/// Rows that are. A handful is read no more often than it would be copied.
+const MIN_COPY_ROWS: usize = 32;
+
+impl Copies {
+    /// The rows of a copy, counted from 1.
+    pub(super) fn rows(&self, copy: usize, n_features: usize) -> Rows<'_> {
+        Rows { bins: &self.0[copy - 1], n_features }
+    }
+
+    /// Copies the rows of a node, if it is the first on its path that is small enough for a cache, and gives its new copy.
+    ///
+    /// - `copy`: the copy that the rows are in, 0 for none; then they are in `rows`.
+    pub(super) fn copy(&mut self, rows: Rows<'_>, copy: usize, samples: &mut [Sample]) -> usize {
+        let n_bytes = samples.len() * rows.n_features;
+        let smaller = (copy..COPY_BYTES.len()).rev().find(|&copy| n_bytes <= COPY_BYTES[copy]);
+        let Some(smaller) = smaller.filter(|_| samples.len() >= MIN_COPY_ROWS) else { return copy };
+        let [first, second] = &mut self.0;
+        let (from, to) = match (copy, smaller) {
+            (0, 0) => (rows, first),
+            (0, _) => (rows, second),
+            _ => (Rows { bins: first, ..rows }, second),
+        };
+        to.clear();
+        for (row, sample) in samples.iter_mut().enumerate() {
+            to.extend_from_slice(from.row(sample.row()));
+            *sample = sample.at(row);
+        }
+        smaller + 1
+    }
+}
