@@ -56,6 +56,16 @@ pub enum LearnError {
         /// Most that can be told apart.
         max: usize,
     },
+    /// A forest that more trees cannot be added to.
+    #[error("the forest to be kept has {kept} {what}, the data have {got}")]
+    Kept {
+        /// What there is another number of.
+        what: &'static str,
+        /// Their number in the forest.
+        kept: usize,
+        /// Their number in the data.
+        got: usize,
+    },
     /// The caller asked to stop, by the flag or the progress callback.
     #[error("the fit was stopped")]
     Stopped,

@@ -27,14 +27,23 @@ pub trait Learner: Send + Sync + std::fmt::Debug {
     /// [`LearnError::Param`] for the first that is not.
     fn check(&self) -> Result<(), LearnError>;
 
+    /// Whether the hyperparameters go with these rows of `data`, as far as that can be told before the work begins.
+    ///
+    /// # Errors
+    /// [`LearnError::Param`] for the first that does not.
+    fn check_data(&self, data: &Dataset, rows: &[u32]) -> Result<(), LearnError> {
+        let _ = (data, rows);
+        Ok(())
+    }
+
     /// Learns from the given rows of `data`; a row given twice counts twice.
     ///
     /// Looks at no other row, and the same data, rows and hyperparameters give the same model, bit for bit, whatever
     /// `cx` says about threads. For ours, the order of `rows` does not matter either.
     ///
     /// # Errors
-    /// [`LearnError::Stopped`] soon after the caller asked for it; what [`check`](Self::check) and
-    /// [`FitContext::class_counts`] refuse; what is special to the learner.
+    /// [`LearnError::Stopped`] soon after the caller asked for it; what [`check`](Self::check),
+    /// [`check_data`](Self::check_data) and [`FitContext::class_counts`] refuse; what is special to the learner.
     fn fit(&self, data: &Dataset, rows: &[u32], cx: &mut FitContext<'_>) -> Result<Fit, LearnError>;
 }
 

@@ -9,8 +9,6 @@ use crate::rng::Rng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sample(u64);
 
-/// Most training rows.
-pub(super) const MAX_ROWS: usize = 1 << Sample::ROW_BITS;
 /// Most classes.
 pub(super) const MAX_CLASSES: usize = 1 << Sample::CLASS_BITS;
 /// Most that a sample weighs.
@@ -24,7 +22,7 @@ impl Sample {
 
     /// A sample; each part is below its limit.
     pub(super) fn new(row: u32, class: u32, weight: u64) -> Self {
-        debug_assert!((row as usize) < MAX_ROWS && (class as usize) < MAX_CLASSES && weight <= MAX_WEIGHT);
+        debug_assert!(row >> Self::ROW_BITS == 0 && (class as usize) < MAX_CLASSES && weight <= MAX_WEIGHT);
         Self(u64::from(row) | u64::from(class) << Self::ROW_BITS | weight << (Self::ROW_BITS + Self::CLASS_BITS))
     }
 
@@ -63,7 +61,7 @@ impl Sample {
 #[derive(Debug)]
 pub(super) struct Bag<'a> {
     /// Class of each training row.
-    pub(super) classes: &'a [u32],
+    pub(super) classes: &'a [u16],
     /// Weight of each training row in whole units; `None` where each weighs 1.
     pub(super) weights: Option<Vec<u32>>,
     /// Rows to draw with replacement; `None` takes each row once.
@@ -71,32 +69,52 @@ pub(super) struct Bag<'a> {
 }
 
 impl Bag<'_> {
-    /// How often each row is in the tree that starts with `rng`; the draws come first in its stream.
-    pub(super) fn counts(&self, rng: &mut Rng, counts: &mut Vec<u32>) {
+    /// How often each row is in the tree that starts with `rng`; the draws come first in its stream. `None` once nobody wants
+    /// them.
+    pub(super) fn counts(&self, rng: &mut Rng, counts: &mut Vec<u16>, is_wanted: impl Fn() -> bool) -> Option<()> {
+        /// Draws between two looks at `is_wanted`, some milliseconds.
+        const N_BETWEEN: usize = 1 << 18;
+
         let n_rows = self.classes.len();
         counts.clear();
-        counts.resize(n_rows, u32::from(self.n_drawn.is_none()));
-        for _ in 0..self.n_drawn.unwrap_or(0) {
-            counts[rng.below(n_rows as u64) as usize] += 1;
+        counts.resize(n_rows, u16::from(self.n_drawn.is_none()));
+        let mut n_left = self.n_drawn.unwrap_or(0);
+        while n_left > 0 {
+            for _ in 0..n_left.min(N_BETWEEN) {
+                let count = &mut counts[rng.below(n_rows as u64) as usize];
+                // There are at most as many draws as rows: nobody will see a row that was drawn 2^16 times.
+                *count = count.saturating_add(1);
+            }
+            n_left -= n_left.min(N_BETWEEN);
+            is_wanted().then_some(())?;
         }
+        Some(())
     }
 
     /// The samples of `counts`, in the order of the rows. Rows that weigh nothing are left out.
-    pub(super) fn samples(&self, counts: &[u32], samples: &mut Vec<Sample>) {
+    pub(super) fn samples(&self, counts: &[u16], samples: &mut Vec<Sample>) {
         samples.clear();
-        let rows = (0_u32..).zip(self.classes).zip(counts);
+        // The next tree has some more or some less.
+        let n_samples = counts.iter().filter(|&&n| n > 0).count();
+        if samples.capacity() < n_samples {
+            samples.reserve_exact(n_samples + n_samples / 64);
+        }
+        let drawn = (0_u32..).zip(counts).filter(|&(_, &n)| n > 0);
+        let class = |row: u32| u32::from(self.classes[row as usize]);
         let Some(weights) = &self.weights else {
-            samples.extend(rows.filter(|&(_, &n)| n > 0).map(|((row, &class), &n)| Sample::new(row, class, n.into())));
+            samples.extend(drawn.map(|(row, &n)| Sample::new(row, class(row), n.into())));
             return;
         };
-        let weight = |row: usize| u64::from(weights[row]) * u64::from(counts[row]);
-        let sum: u64 = (0..counts.len()).map(weight).sum();
+        let weight = |row: u32| u64::from(weights[row as usize]) * u64::from(counts[row as usize]);
+        let sum: u64 = drawn.clone().map(|(row, _)| weight(row)).sum();
         // A tally has 32 bits a class.
         let shift = (u64::BITS - sum.leading_zeros()).saturating_sub(u32::BITS - 1);
-        samples.extend(rows.filter(|&(_, &n)| n > 0).filter_map(|((row, &class), _)| {
-            let weight = weight(row as usize);
-            (weight > 0).then(|| Sample::new(row, class, (weight >> shift).clamp(1, MAX_WEIGHT)))
-        }));
+        samples.extend(
+            drawn
+                .map(|(row, _)| (row, weight(row)))
+                .filter(|&(_, weight)| weight > 0)
+                .map(|(row, weight)| Sample::new(row, class(row), (weight >> shift).clamp(1, MAX_WEIGHT))),
+        );
     }
 }
 
@@ -138,10 +156,11 @@ mod tests {
 
     #[test]
     fn the_bootstrap_draws_as_many_rows_with_replacement() {
-        let classes: Vec<u32> = (0..1000).map(|i| i % 2).collect();
+        let classes: Vec<u16> = (0..1000).map(|i| i % 2).collect();
         let bag = Bag { classes: &classes, weights: None, n_drawn: Some(1000) };
         let (mut counts, mut samples) = (Vec::new(), Vec::new());
-        bag.counts(&mut Rng::new(1), &mut counts);
+        bag.counts(&mut Rng::new(1), &mut counts, || true).unwrap();
+        assert_eq!(bag.counts(&mut Rng::new(1), &mut Vec::new(), || false), None);
         bag.samples(&counts, &mut samples);
         assert_eq!(samples.iter().map(|s| s.add() >> (32 * (s.class() % 2))).sum::<u64>(), 1000);
         // 1000 · (1 - 1/e) = 632 are drawn at all, standard deviation 9.8.

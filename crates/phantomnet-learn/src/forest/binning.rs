@@ -7,7 +7,7 @@
 //! Bins are stored row by row: a node reads the few features that it draws from rows that lie far apart, so that one
 //! cache line serves them all, and the rows of a small node can be copied together.
 
-use phantomnet_model::{Dataset, FeatureKind};
+use phantomnet_model::{Dataset, Feature, FeatureKind};
 use rayon::prelude::*;
 
 use super::code_order::code_order;
@@ -106,29 +106,42 @@ impl Binned {
     ///
     /// - `classes`: class of each of `rows`, which with `class_weights` orders the codes of categories.
     /// - `max_bins`: 2 to [`MAX_BINS`]; of numbers only, a code always has a bin of its own.
-    pub(super) fn new(data: &Dataset, rows: &[u32], classes: &[u32], class_weights: &[f64], max_bins: usize) -> Self {
+    ///
+    /// `None` once nobody wants it.
+    pub(super) fn new(
+        data: &Dataset,
+        rows: &[u32],
+        classes: &[u16],
+        class_weights: &[f64],
+        max_bins: usize,
+        is_wanted: impl Fn() -> bool + Sync,
+    ) -> Option<Self> {
         let features = data.schema().features();
         let (n_rows, n_features) = (rows.len(), features.len());
-        let encoders: Vec<Encoder> = (features.par_iter().enumerate())
-            .map(|(j, feature)| match &feature.kind {
+        let learn = |(j, feature): (usize, &Feature)| {
+            is_wanted().then_some(())?;
+            Some(match &feature.kind {
                 FeatureKind::Category { dictionary } => {
                     let column = data.column(j);
                     let codes = rows.iter().map(|&row| column[row as usize]);
-                    let codes = codes.map(|x| (!x.is_nan()).then_some(x as u8)).zip(classes.iter().copied());
+                    let codes =
+                        codes.map(|x| (!x.is_nan()).then_some(x as u8)).zip(classes.iter().map(|&class| class.into()));
                     Encoder::of_codes(code_order(dictionary.n_codes(), codes, class_weights))
                 }
                 FeatureKind::Number | FeatureKind::Boolean => Encoder::of_numbers(data.column(j), rows, max_bins),
             })
-            .collect();
+        };
+        let encoders = features.par_iter().enumerate().map(learn).collect::<Option<Vec<Encoder>>>()?;
 
         let mut bins = vec![0; n_rows * n_features];
         let blocks = bins.par_chunks_mut(ROWS_PER_BLOCK * n_features).zip(rows.par_chunks(ROWS_PER_BLOCK));
-        blocks.for_each(|(bins, rows)| {
+        blocks.try_for_each(|(bins, rows)| {
             for (j, encoder) in encoders.iter().enumerate() {
                 let of_feature = bins[j..].iter_mut().step_by(n_features);
                 encoder.encode(data.column(j), rows, of_feature);
             }
-        });
+            is_wanted().then_some(())
+        })?;
         let columns = (bins.len() <= MAX_COLUMN_BYTES).then(|| {
             let mut columns = vec![0; bins.len()];
             columns.par_chunks_mut(n_rows).enumerate().for_each(|(j, column)| {
@@ -136,7 +149,8 @@ impl Binned {
             });
             columns
         });
-        Self { n_rows, rows: bins, columns, values: encoders.into_iter().map(|encoder| encoder.values).collect() }
+        let values = encoders.into_iter().map(|encoder| encoder.values).collect();
+        Some(Self { n_rows, rows: bins, columns, values })
     }
 
     /// The bins row after row.

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
-use phantomnet_model::{Dataset, Forest, Tree, tree_units};
+use phantomnet_model::{Dataset, Forest, Model, Node, Tree, leaf_probabilities, tree_units};
 
-use super::bag::{Bag, MAX_CLASSES, MAX_ROWS, whole_units};
+use super::bag::{Bag, MAX_CLASSES, whole_units};
 use super::binning::{Binned, Values};
 use super::groups::CodeOrder;
 use super::grower::{Grower, Grown, Limits, Workshop};
@@ -28,59 +28,63 @@ pub(super) struct Fitted {
 struct Shared<'a> {
     learner: &'a ForestLearner,
     data: &'a Dataset,
-    /// Training rows, ascending.
-    rows: &'a [u32],
     binned: &'a Binned,
     bag: Bag<'a>,
     limits: Limits,
     layout: Layout,
     class_weights: Vec<f64>,
-    votes: Option<Votes>,
+    /// Needs the training rows, ascending.
+    votes: Option<(Votes, Vec<u32>)>,
+    /// Trees of a kept forest, which come first.
+    n_kept: usize,
 }
 
 /// What a thread keeps from tree to tree.
 struct Bench {
-    counts: Vec<u32>,
+    counts: Vec<u16>,
     workshop: Workshop,
 }
 
 impl ForestLearner {
+    /// - `kept`: a forest whose trees come first.
     pub(super) fn fit_forest(
         &self,
         data: &Dataset,
         rows: &[u32],
+        kept: Option<&Forest>,
         cx: &mut FitContext<'_>,
     ) -> Result<Fitted, LearnError> {
         self.check_ranges()?;
         let class_counts = cx.class_counts(data, rows)?;
-        let n_classes = class_counts.len();
-        if n_classes > MAX_CLASSES {
-            return Err(LearnError::TooManyClasses { n_classes, max: MAX_CLASSES });
-        }
-        debug_assert!(rows.len() <= MAX_ROWS, "class_counts refuses more");
-        let max_features = self.max_features.resolve(data.n_features())?;
+        self.check_for(data, rows.len())?;
+        kept.map_or(Ok(()), |kept| self.check_kept(kept, data))?;
+        let (n_classes, n_features) = (class_counts.len(), data.n_features());
         let class_weights = self.class_weight.resolve(&data.classes().names, &class_counts)?;
-        let n_drawn = self.n_drawn(rows.len())?;
 
         // The bootstrap draws places among the rows: sorted, they do not depend on the caller's order.
         let mut rows = rows.to_vec();
         rows.sort_unstable();
-        let classes: Vec<u32> = rows.iter().map(|&row| data.labels()[row as usize]).collect();
+        let classes: Vec<u16> = rows.iter().map(|&row| data.labels()[row as usize] as u16).collect();
         let weights = data.weights().map(|weights| rows.iter().map(|&row| weights[row as usize]).collect::<Vec<_>>());
         let pool = thread_pool(cx.n_threads())?;
-        let binned = pool.install(|| Binned::new(data, &rows, &classes, &class_weights, self.max_bins));
-        cx.check_stop()?;
+        let stop = cx.stop();
+        let is_wanted = || !stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        let binned = pool.install(|| Binned::new(data, &rows, &classes, &class_weights, self.max_bins, is_wanted));
+        let binned = binned.ok_or(LearnError::Stopped)?;
 
         let shared = Shared {
             learner: self,
             data,
-            rows: &rows,
             binned: &binned,
-            bag: Bag { classes: &classes, weights: weights.as_deref().map(whole_units), n_drawn },
+            bag: Bag {
+                classes: &classes,
+                weights: weights.as_deref().map(whole_units),
+                n_drawn: self.n_drawn(rows.len())?,
+            },
             limits: Limits {
                 criterion: self.criterion,
                 random_cuts: self.kind == ForestKind::ExtraTrees,
-                max_features,
+                max_features: self.max_features.resolve(n_features)?,
                 max_depth: self.max_depth.unwrap_or(usize::MAX),
                 min_samples_split: self.min_samples_split,
                 min_samples_leaf: self.min_samples_leaf,
@@ -89,22 +93,55 @@ impl ForestLearner {
             },
             layout: Layout::new(n_classes, self.min_samples_leaf > 1),
             class_weights,
-            votes: self.oob_score.then(|| Votes::new(rows.len(), n_classes)),
+            votes: self.oob_score.then(|| (Votes::new(rows.len(), n_classes), std::mem::take(&mut rows))),
+            n_kept: kept.map_or(0, Forest::n_trees),
         };
-        let (trees, importances) = self.grow_trees(&shared, &pool, cx)?;
-        let forest = Forest::new(data.n_features(), n_classes, trees).map_err(LearnError::Model)?;
-        let oob = shared.votes.map(|votes| votes.judge(&rows, &classes));
+        drop(rows);
+        let (grown, importances) = self.grow_trees(&shared, &pool, cx)?;
+        let total = self.n_estimators;
+        let kept = kept.into_iter().flat_map(Forest::trees).enumerate();
+        let kept = kept.map(|(i, tree)| share_out_again(&tree, tree_units(i, total), n_classes));
+        let forest = Forest::new(n_features, n_classes, kept.chain(grown).collect()).map_err(LearnError::Model)?;
+        let oob = shared.votes.map(|(votes, rows)| votes.judge(&rows, &classes));
         Ok(Fitted { forest, importances, oob })
     }
 
-    /// Grows all trees and gives them in order, with the mean of their importances.
+    /// Checks the hyperparameters against data of so many training rows.
+    pub(super) fn check_for(&self, data: &Dataset, n_rows: usize) -> Result<(), LearnError> {
+        let n_classes = data.classes().len();
+        if n_classes > MAX_CLASSES {
+            return Err(LearnError::TooManyClasses { n_classes, max: MAX_CLASSES });
+        }
+        self.max_features.resolve(data.n_features())?;
+        self.n_drawn(n_rows)?;
+        self.class_weight.resolve(&data.classes().names, &vec![1; n_classes]).map(drop)
+    }
+
+    /// Checks that a forest can be kept.
+    fn check_kept(&self, kept: &Forest, data: &Dataset) -> Result<(), LearnError> {
+        let kept_trees = kept.n_trees();
+        if self.n_estimators < kept_trees {
+            let expected = format!("at least the {kept_trees} trees of the forest to be kept");
+            return Err(LearnError::Param { name: "n_estimators", expected, got: self.n_estimators.to_string() });
+        }
+        for (what, kept, got) in
+            [("features", kept.n_features(), data.n_features()), ("classes", kept.n_classes(), data.classes().len())]
+        {
+            if kept != got {
+                return Err(LearnError::Kept { what, kept, got });
+            }
+        }
+        Ok(())
+    }
+
+    /// Grows the trees that are not kept and gives them in order, with the mean of their importances.
     fn grow_trees(
         &self,
         shared: &Shared<'_>,
         pool: &rayon::ThreadPool,
         cx: &mut FitContext<'_>,
     ) -> Result<(Vec<Tree>, Vec<f64>), LearnError> {
-        let total = self.n_estimators;
+        let total = self.n_estimators - shared.n_kept;
         let (stop, is_abandoned) = (cx.stop(), AtomicBool::new(false));
         let is_wanted = || {
             let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
@@ -116,7 +153,7 @@ impl ForestLearner {
         let grow = |tree: usize| {
             let bench = benches.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut bench = bench.unwrap_or_else(|| shared.bench());
-            let grown = shared.grow(tree, &mut bench, forks, &is_wanted);
+            let grown = shared.grow(shared.n_kept + tree, &mut bench, forks, &is_wanted);
             benches.lock().unwrap_or_else(PoisonError::into_inner).push(bench);
             grown.map(|grown| {
                 let importances = importances(&grown, shared.data.n_features());
@@ -172,7 +209,7 @@ impl Shared<'_> {
         is_wanted: &(dyn Fn() -> bool + Sync),
     ) -> Option<Grown> {
         let mut rng = Rng::new(self.learner.seed).fork(tree as u64);
-        self.bag.counts(&mut rng, &mut bench.counts);
+        self.bag.counts(&mut rng, &mut bench.counts, is_wanted)?;
         self.bag.samples(&bench.counts, &mut bench.workshop.samples[0]);
         let orders: Vec<Option<CodeOrder>> =
             self.binned.values.iter().map(|values| code_order(values, self.learner.category_order, &mut rng)).collect();
@@ -199,8 +236,8 @@ impl Shared<'_> {
             is_wanted,
         };
         let grown = grower.grow(rng.next_u64(), &mut bench.workshop)?;
-        if let Some(votes) = &self.votes {
-            votes.count(&grown, self.data, self.rows, &bench.counts);
+        if let Some((votes, rows)) = &self.votes {
+            votes.count(&grown, self.data, rows, &bench.counts);
         }
         Some(grown)
     }
@@ -219,6 +256,18 @@ fn code_order(values: &Values, order: CategoryOrder, rng: &mut Rng) -> Option<Co
         bins = places.into_iter().map(|(_, bin)| bin).collect();
     }
     Some(CodeOrder::new(bins))
+}
+
+/// A tree whose leaves share out other `units` in the same proportions, as nearly as whole units allow.
+fn share_out_again(tree: &Tree, units: u32, n_classes: usize) -> Tree {
+    let leaf = |node: &Node| if let Node::Leaf(leaf) = node { Some(leaf + 1) } else { None };
+    let n_leaves = tree.nodes().iter().filter_map(leaf).max().unwrap_or(0);
+    let mut leaves = Vec::with_capacity(n_leaves as usize * n_classes);
+    for leaf in 0..n_leaves {
+        let shares: Vec<f64> = tree.leaf(leaf, n_classes).iter().map(|&share| share.into()).collect();
+        leaf_probabilities(&shares, units, &mut leaves);
+    }
+    Tree::new(tree.nodes().to_vec(), leaves)
 }
 
 /// Share of each feature in the impurity that the splits of a tree took away; all zero if it has none.

@@ -230,7 +230,9 @@ impl Grower<'_> {
     fn start(&self, root: Root, workshop: &mut Workshop) -> Grown {
         let mut grown = Grown { nodes: vec![Node::Leaf(0)], ..Grown::default() };
         let n_samples = workshop.samples[0].len();
-        workshop.samples[1].resize(n_samples, Sample::NONE);
+        let [first, second] = &mut workshop.samples;
+        second.reserve_exact(first.capacity().saturating_sub(second.len()));
+        second.resize(n_samples, Sample::NONE);
         workshop.stack.clear();
         if self.may_split(root.depth, n_samples, &root.tally) {
             let (depth, key) = (root.depth, root.key);

@@ -29,7 +29,7 @@ pub use max_features::MaxFeatures;
 pub use oob::OutOfBag;
 pub use params::{CategoryOrder, ForestKind, ForestLearner, MaxSamples};
 
-use phantomnet_model::Dataset;
+use phantomnet_model::{Dataset, Forest};
 
 use crate::{Fit, FitContext, LearnError, Learner};
 
@@ -50,13 +50,42 @@ impl Learner for ForestLearner {
         self.check_ranges()
     }
 
+    fn check_data(&self, data: &Dataset, rows: &[u32]) -> Result<(), LearnError> {
+        self.check_for(data, rows.len())
+    }
+
     fn fit(&self, data: &Dataset, rows: &[u32], cx: &mut FitContext<'_>) -> Result<Fit, LearnError> {
-        let fitted = self.fit_forest(data, rows, cx)?;
-        Ok(Fit {
-            model: Box::new(fitted.forest),
-            importances: Some(fitted.importances),
-            oob: fitted.oob,
-            warnings: Vec::new(),
-        })
+        self.fit_forest(data, rows, None, cx).map(Fit::from)
+    }
+}
+
+impl ForestLearner {
+    /// Keeps the trees of a forest and grows more, up to `n_estimators` in all (scikit-learn: `warm_start`).
+    ///
+    /// With the data and hyperparameters that `kept` was learned with, this gives the forest that would have been learned at
+    /// once, but for the rounding of leaf shares to whole units. Importances and the out-of-bag judgement are of the new
+    /// trees.
+    ///
+    /// - `kept`: knows the same features, in the same order and with the same dictionaries, and the same classes; only their
+    ///   numbers can be checked here.
+    ///
+    /// # Errors
+    /// As [`fit`](Learner::fit); [`LearnError::Kept`] if the number of features or classes is another one, and
+    /// [`LearnError::Param`] if `n_estimators` is less than the trees of `kept`.
+    pub fn fit_more(
+        &self,
+        kept: &Forest,
+        data: &Dataset,
+        rows: &[u32],
+        cx: &mut FitContext<'_>,
+    ) -> Result<Fit, LearnError> {
+        self.fit_forest(data, rows, Some(kept), cx).map(Fit::from)
+    }
+}
+
+impl From<fit::Fitted> for Fit {
+    fn from(fitted: fit::Fitted) -> Self {
+        let importances = Some(fitted.importances);
+        Self { model: Box::new(fitted.forest), importances, oob: fitted.oob, warnings: Vec::new() }
     }
 }

@@ -34,7 +34,7 @@ impl Votes {
     }
 
     /// Adds what a tree says of the rows it has not drawn.
-    pub(super) fn count(&self, grown: &Grown, data: &Dataset, rows: &[u32], counts: &[u32]) {
+    pub(super) fn count(&self, grown: &Grown, data: &Dataset, rows: &[u32], counts: &[u16]) {
         for ((&row, sums), _) in
             rows.iter().zip(self.sums.chunks_exact(self.n_classes)).zip(counts).filter(|&(_, &n)| n == 0)
         {
@@ -49,7 +49,7 @@ impl Votes {
     /// Makes probabilities of the sums.
     ///
     /// - `rows`, `classes`: the training rows and their classes.
-    pub(super) fn judge(self, rows: &[u32], classes: &[u32]) -> OutOfBag {
+    pub(super) fn judge(self, rows: &[u32], classes: &[u16]) -> OutOfBag {
         let (mut seen, mut values, mut n_right) = (Vec::new(), Vec::new(), 0_u64);
         for ((&row, &class), sums) in rows.iter().zip(classes).zip(self.sums.chunks_exact(self.n_classes)) {
             let sums: Vec<u32> = sums.iter().map(|sum| sum.load(Ordering::Relaxed)).collect();
@@ -58,7 +58,7 @@ impl Votes {
                 continue;
             }
             let best = (1..sums.len()).fold(0, |best, class| if sums[class] > sums[best] { class } else { best });
-            n_right += u64::from(best == class as usize);
+            n_right += u64::from(best == usize::from(class));
             seen.push(row);
             values.extend(sums.iter().map(|&n| (f64::from(n) / f64::from(sum)) as f32));
         }
