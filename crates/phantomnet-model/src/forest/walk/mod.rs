@@ -9,6 +9,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
+use std::hint::select_unpredictable;
+
 use super::narrow::Word;
 use super::slots::{Ranks, Slots, count_below};
 
@@ -119,10 +121,11 @@ fn portable(words: &[Word], job: &Job<'_>, leaves: &mut [u32; LANES]) {
         while !at.iter().all(|word| word.is_leaf()) {
             for _ in 0..PORTABLE_LEVELS {
                 for (word, &root) in at.iter_mut().zip(roots) {
-                    // Without a branch: a leaf's step leads nowhere, and its word stays.
+                    // A branch here would be guessed wrong at the end of every path: a leaf's step leads nowhere, and its word stays.
+                    let is_leaf = word.is_leaf();
                     let step = word.children() + word.goes_right(job.ranks.0[word.slot() as usize]);
-                    let next = words[(root + if word.is_leaf() { 0 } else { step }) as usize];
-                    *word = if word.is_leaf() { *word } else { next };
+                    let next = words[(root + select_unpredictable(is_leaf, 0, step)) as usize];
+                    *word = select_unpredictable(is_leaf, *word, next);
                 }
             }
         }
