@@ -251,8 +251,8 @@ impl Bundle {
     /// Reads a folder that [`save`](Self::save) wrote: checks sizes, hashes, formats, and that the model gives the golden
     /// probabilities bit for bit. That the expressions give the golden features is for the scorer to check.
     ///
-    /// Where `forest.bin` stands beside `model.onnx`, only the first is read and hashed: reading the second takes most of a second.
-    /// Whoever relies on the second too calls [`verify`](Self::verify).
+    /// Where `forest.bin` stands beside `model.onnx`, only the first is read and hashed: the second takes forty times as long. Whoever
+    /// relies on it too calls [`verify`](Self::verify).
     ///
     /// # Errors
     /// [`ModelError::Io`], [`ModelError::Corrupt`], [`ModelError::TooNew`].
