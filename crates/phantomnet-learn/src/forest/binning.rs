@@ -10,6 +10,7 @@
 use phantomnet_model::{Dataset, Feature, FeatureKind};
 use rayon::prelude::*;
 
+use super::bytes::Bytes;
 use super::code_order::code_order;
 use crate::rng::Rng;
 
@@ -88,9 +89,9 @@ impl<'a> Rows<'a> {
 #[derive(Debug)]
 pub(super) struct Binned {
     n_rows: usize,
-    rows: Vec<u8>,
+    rows: Bytes,
     /// The same, feature after feature; none if it would take more than [`MAX_COLUMN_BYTES`].
-    columns: Option<Vec<u8>>,
+    columns: Option<Bytes>,
     /// Meaning of the bins of each feature.
     pub(super) values: Vec<Values>,
 }
@@ -133,7 +134,7 @@ impl Binned {
         };
         let encoders = features.par_iter().enumerate().map(learn).collect::<Option<Vec<Encoder>>>()?;
 
-        let mut bins = vec![0; n_rows * n_features];
+        let mut bins = Bytes::zero(n_rows * n_features);
         let blocks = bins.par_chunks_mut(ROWS_PER_BLOCK * n_features).zip(rows.par_chunks(ROWS_PER_BLOCK));
         blocks.try_for_each(|(bins, rows)| {
             for (j, encoder) in encoders.iter().enumerate() {
@@ -143,7 +144,7 @@ impl Binned {
             is_wanted().then_some(())
         })?;
         let columns = (bins.len() <= MAX_COLUMN_BYTES).then(|| {
-            let mut columns = vec![0; bins.len()];
+            let mut columns = Bytes::zero(bins.len());
             columns.par_chunks_mut(n_rows).enumerate().for_each(|(j, column)| {
                 column.iter_mut().zip(bins[j..].iter().step_by(n_features)).for_each(|(to, &from)| *to = from);
             });

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use phantomnet_model::{Dataset, Forest, Model, Node, Tree, leaf_probabilities, tree_units};
 
-use super::bag::{Bag, MAX_CLASSES, whole_units};
+use super::bag::{Bag, MAX_CLASSES, Sample, whole_units};
 use super::binning::{Binned, Values};
 use super::groups::CodeOrder;
 use super::grower::{Grower, Grown, Limits, Workshop};
@@ -42,6 +42,7 @@ struct Shared<'a> {
 /// What a thread keeps from tree to tree.
 struct Bench {
     counts: Vec<u16>,
+    samples: [Vec<Sample>; 2],
     workshop: Workshop,
 }
 
@@ -197,7 +198,7 @@ impl ForestLearner {
 impl Shared<'_> {
     fn bench(&self) -> Bench {
         let workshop = Workshop::new(self.data.n_features(), self.layout, self.limits.min_samples_leaf);
-        Bench { counts: Vec::new(), workshop }
+        Bench { counts: Vec::new(), samples: [Vec::new(), Vec::new()], workshop }
     }
 
     /// Grows the tree numbered `tree`; `None` once `is_wanted` says no.
@@ -210,7 +211,10 @@ impl Shared<'_> {
     ) -> Option<Grown> {
         let mut rng = Rng::new(self.learner.seed).fork(tree as u64);
         self.bag.counts(&mut rng, &mut bench.counts, is_wanted)?;
-        self.bag.samples(&bench.counts, &mut bench.workshop.samples[0]);
+        let [first, second] = &mut bench.samples;
+        self.bag.samples(&bench.counts, first);
+        second.reserve_exact(first.capacity().saturating_sub(second.len()));
+        second.resize(first.len(), Sample::NONE);
         let orders: Vec<Option<CodeOrder>> =
             self.binned.values.iter().map(|values| code_order(values, self.learner.category_order, &mut rng)).collect();
         let of_subsample;
@@ -235,7 +239,7 @@ impl Shared<'_> {
             forks,
             is_wanted,
         };
-        let grown = grower.grow(rng.next_u64(), &mut bench.workshop)?;
+        let grown = grower.grow(rng.next_u64(), [first, second], &mut bench.workshop)?;
         if let Some((votes, rows)) = &self.votes {
             votes.count(&grown, self.data, rows, &bench.counts);
         }

@@ -85,11 +85,13 @@ struct Stack {
     words: Vec<u64>,
 }
 
+/// The samples of a subtree, in the order of its nodes, in two buffers: those of a node's children are written to the one that
+/// the node's are not in. Positions of pending nodes count from the subtree's first sample.
+type Samples<'s> = [&'s mut [Sample]; 2];
+
 /// What a thread needs to grow trees, kept from tree to tree to spare allocations.
 #[derive(Debug)]
 pub(super) struct Workshop {
-    /// The samples of the tree, in the order of the nodes. A node's children are written to the other buffer.
-    pub(super) samples: [Vec<Sample>; 2],
     copies: Copies,
     candidates: Candidates,
     stack: Stack,
@@ -98,15 +100,12 @@ pub(super) struct Workshop {
 impl Workshop {
     pub(super) fn new(n_features: usize, layout: Layout, min_samples_leaf: usize) -> Self {
         Self {
-            samples: [Vec::new(), Vec::new()],
             copies: Copies::default(),
             candidates: Candidates::new(n_features, layout, min_samples_leaf),
             stack: Stack::default(),
         }
     }
-}
 
-impl Workshop {
     /// Queues the children of a node, the left one to be taken first; `prefix` and `rest` of the candidates are their tallies.
     fn push(&mut self, [left, right]: [Option<Pending>; 2]) {
         let Candidates { prefix, rest, constant, .. } = &self.candidates;
@@ -137,10 +136,10 @@ const MIN_FORK_SAMPLES: usize = 8192;
 const MAX_FORKS: u32 = 16;
 
 impl Grower<'_> {
-    /// Grows the tree of `workshop.samples[0]`. `None` once nobody wants it.
-    pub(super) fn grow(&self, key: u64, workshop: &mut Workshop) -> Option<Grown> {
+    /// Grows the tree of the first of two buffers of samples; the second is as long. `None` once nobody wants it.
+    pub(super) fn grow(&self, key: u64, samples: Samples<'_>, workshop: &mut Workshop) -> Option<Grown> {
         let mut tally = vec![0; self.layout.n_words];
-        for sample in &workshop.samples[0] {
+        for sample in &*samples[0] {
             tally[sample.word()] += sample.add();
             if let Some((word, add)) = self.layout.of_row() {
                 tally[word] += add;
@@ -151,8 +150,8 @@ impl Grower<'_> {
         let constant = FeatureSet::empty(self.orders.len());
         let root = Root { depth: 0, key, tally, constant, min_decrease, n_forks: 0 };
         match self.limits.max_leaf_nodes {
-            None => self.grow_depth_first(root, workshop),
-            Some(max) => self.grow_best_first(root, workshop, max),
+            None => self.grow_depth_first(root, samples, workshop),
+            Some(max) => self.grow_best_first(root, samples, workshop, max),
         }
     }
 
@@ -162,20 +161,20 @@ impl Grower<'_> {
     }
 
     /// Splits nodes until they are pure or a limit is reached, on an explicit stack: a tree may be as deep as it has rows.
-    fn grow_depth_first(&self, root: Root, workshop: &mut Workshop) -> Option<Grown> {
+    fn grow_depth_first(&self, root: Root, mut samples: Samples<'_>, workshop: &mut Workshop) -> Option<Grown> {
         let (n_forks, min_decrease) = (root.n_forks, root.min_decrease);
-        let mut grown = self.start(root, workshop);
+        let mut grown = self.start(root, samples[0].len(), workshop);
         while let Some(mut pending) = workshop.stack.pop(&mut workshop.candidates) {
             if !(self.is_wanted)() {
                 return None;
             }
-            let samples = &mut workshop.samples[pending.buffer][pending.start..pending.end];
-            pending.copy = workshop.copies.copy(self.binned.rows(), pending.copy, samples);
-            let Some((best, decrease)) = self.best_cut(&pending, min_decrease, workshop) else {
+            let of_node = &mut samples[pending.buffer][pending.start..pending.end];
+            pending.copy = workshop.copies.copy(self.binned.rows(), pending.copy, of_node);
+            let Some((best, decrease)) = self.best_cut(&pending, of_node, min_decrease, workshop) else {
                 self.push_leaf(pending.node, &workshop.candidates.node, &mut grown);
                 continue;
             };
-            let children = self.split(&pending, &best, decrease, workshop, &mut grown);
+            let children = self.split(&pending, &best, decrease, &mut samples, workshop, &mut grown);
             if let [Some(left), Some(right)] = children
                 && self.forks
                 && n_forks < MAX_FORKS
@@ -183,7 +182,7 @@ impl Grower<'_> {
                 && pending.copy == 0
                 && [left, right].iter().all(|child| child.end - child.start >= MIN_FORK_SAMPLES)
             {
-                self.fork([left, right], workshop, min_decrease, n_forks + 1, &mut grown)?;
+                self.fork([left, right], &mut samples, workshop, min_decrease, n_forks + 1, &mut grown)?;
             } else {
                 workshop.push(children);
             }
@@ -193,9 +192,15 @@ impl Grower<'_> {
 
     /// Splits the node that takes most impurity away, again and again. Source: Shi, *Best-first decision tree learning*
     /// (2007). Of equal nodes the one that came first is split.
-    fn grow_best_first(&self, root: Root, workshop: &mut Workshop, max_leaf_nodes: usize) -> Option<Grown> {
+    fn grow_best_first(
+        &self,
+        root: Root,
+        mut samples: Samples<'_>,
+        workshop: &mut Workshop,
+        max_leaf_nodes: usize,
+    ) -> Option<Grown> {
         let min_decrease = root.min_decrease;
-        let mut grown = self.start(root, workshop);
+        let mut grown = self.start(root, samples[0].len(), workshop);
         let mut queue = BinaryHeap::new();
         let mut n_leaves = 1;
         loop {
@@ -203,7 +208,8 @@ impl Grower<'_> {
                 if !(self.is_wanted)() {
                     return None;
                 }
-                match self.best_cut(&pending, min_decrease, workshop) {
+                let of_node = &samples[pending.buffer][pending.start..pending.end];
+                match self.best_cut(&pending, of_node, min_decrease, workshop) {
                     None => self.push_leaf(pending.node, &workshop.candidates.node, &mut grown),
                     Some((best, decrease)) => {
                         let Candidates { prefix, rest, constant, .. } = &workshop.candidates;
@@ -216,7 +222,7 @@ impl Grower<'_> {
             let candidates = &mut workshop.candidates;
             (candidates.prefix, candidates.rest, candidates.constant) = (next.prefix, next.rest, next.constant);
             if n_leaves < max_leaf_nodes {
-                let children = self.split(&next.pending, &next.best, next.decrease, workshop, &mut grown);
+                let children = self.split(&next.pending, &next.best, next.decrease, &mut samples, workshop, &mut grown);
                 workshop.push(children);
                 n_leaves += 1;
             } else {
@@ -227,12 +233,8 @@ impl Grower<'_> {
     }
 
     /// Makes the root a leaf or a pending node.
-    fn start(&self, root: Root, workshop: &mut Workshop) -> Grown {
+    fn start(&self, root: Root, n_samples: usize, workshop: &mut Workshop) -> Grown {
         let mut grown = Grown { nodes: vec![Node::Leaf(0)], ..Grown::default() };
-        let n_samples = workshop.samples[0].len();
-        let [first, second] = &mut workshop.samples;
-        second.reserve_exact(first.capacity().saturating_sub(second.len()));
-        second.resize(n_samples, Sample::NONE);
         workshop.stack.clear();
         if self.may_split(root.depth, n_samples, &root.tally) {
             let (depth, key) = (root.depth, root.key);
@@ -262,8 +264,13 @@ impl Grower<'_> {
     }
 
     /// The best cut of the node in `workshop.candidates`, if it takes enough impurity away, and how much.
-    fn best_cut(&self, pending: &Pending, min_decrease: f64, workshop: &mut Workshop) -> Option<(BestCut, f64)> {
-        let samples = &workshop.samples[pending.buffer][pending.start..pending.end];
+    fn best_cut(
+        &self,
+        pending: &Pending,
+        samples: &[Sample],
+        min_decrease: f64,
+        workshop: &mut Workshop,
+    ) -> Option<(BestCut, f64)> {
         let bins = self.bins(pending, &workshop.copies);
         let candidates = &mut workshop.candidates;
         let best = candidates.best_cut(self, pending.key, bins, samples)?;
@@ -279,6 +286,7 @@ impl Grower<'_> {
         pending: &Pending,
         best: &BestCut,
         decrease: f64,
+        samples: &mut Samples<'_>,
         workshop: &mut Workshop,
         grown: &mut Grown,
     ) -> [Option<Pending>; 2] {
@@ -291,7 +299,7 @@ impl Grower<'_> {
         }
 
         let bins = self.bins(pending, &workshop.copies);
-        let [first, second] = &mut workshop.samples;
+        let [first, second] = samples;
         let (from, to) = if pending.buffer == 0 { (first, second) } else { (second, first) };
         let (from, to) = (&from[pending.start..pending.end], &mut to[pending.start..pending.end]);
         let middle = pending.start + divide(bins, from, to, &split, order);
@@ -321,20 +329,27 @@ impl Grower<'_> {
     fn fork(
         &self,
         [left, right]: [Pending; 2],
+        samples: &mut Samples<'_>,
         workshop: &Workshop,
         min_decrease: f64,
         n_forks: u32,
         grown: &mut Grown,
     ) -> Option<()> {
         let Candidates { prefix, rest, constant, .. } = &workshop.candidates;
-        let grow = |child: Pending, tally: &[u64]| {
-            let mut own = Workshop::new(self.orders.len(), self.layout, self.limits.min_samples_leaf);
-            own.samples[0].extend_from_slice(&workshop.samples[child.buffer][child.start..child.end]);
+        let grow = |child: Pending, tally: &[u64], [own, other]: Samples<'_>| {
+            let mut workshop = Workshop::new(self.orders.len(), self.layout, self.limits.min_samples_leaf);
+            let samples = if child.buffer == 0 { [own, other] } else { [other, own] };
             let (tally, constant) = (tally.to_vec(), constant.clone());
             let root = Root { depth: child.depth, key: child.key, tally, constant, min_decrease, n_forks };
-            self.grow_depth_first(root, &mut own)
+            self.grow_depth_first(root, samples, &mut workshop)
         };
-        let subtrees = rayon::join(|| grow(left, prefix), || grow(right, rest));
+        let [first, second] = samples;
+        let (first_left, first_right) = first[left.start..right.end].split_at_mut(left.end - left.start);
+        let (second_left, second_right) = second[left.start..right.end].split_at_mut(left.end - left.start);
+        let subtrees = rayon::join(
+            || grow(left, prefix, [first_left, second_left]),
+            || grow(right, rest, [first_right, second_right]),
+        );
         grown.join(left.node, subtrees.0?, self.layout.n_classes);
         grown.join(right.node, subtrees.1?, self.layout.n_classes);
         Some(())

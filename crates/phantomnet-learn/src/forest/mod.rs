@@ -10,6 +10,7 @@
 
 mod bag;
 mod binning;
+mod bytes;
 mod candidates;
 mod code_order;
 mod criterion;
