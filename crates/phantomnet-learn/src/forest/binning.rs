@@ -26,9 +26,9 @@ const N_SAMPLED: usize = 200_000;
 /// What the bins of a feature stand for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Values {
-    /// Smallest and largest number of each bin, ascending. Of a number that was cut at quantiles, `lower` is the bound that
-    /// all values of the bin are greater than.
-    Numbers { lower: Vec<f32>, upper: Vec<f32> },
+    /// Smallest and largest number of each bin, ascending, and the thresholds between the bins. Of a number that was cut at
+    /// quantiles, `lower` is the bound that all values of the bin are greater than.
+    Numbers { lower: Vec<f32>, upper: Vec<f32>, cuts: Vec<f32> },
     /// The codes that occur, in the order of their bins; all from [`MAX_BINS`]` - 1` on share the last bin.
     Codes(Vec<u8>),
 }
@@ -210,7 +210,7 @@ impl Encoder {
         let mut padded = Box::new([[f32::INFINITY; 16]; 16]);
         padded.as_flattened_mut()[..cuts.len()].copy_from_slice(&cuts);
         let every_16th = padded.map(|block| block[15]);
-        Self { values: Values::Numbers { lower, upper }, table: Table::Cuts { cuts: padded, every_16th } }
+        Self { values: Values::Numbers { lower, upper, cuts }, table: Table::Cuts { cuts: padded, every_16th } }
     }
 
     fn encode<'a>(&self, column: &[f32], rows: &[u32], bins: impl Iterator<Item = &'a mut u8>) {

@@ -106,6 +106,9 @@ impl Candidates {
                     n_slots += 1;
                 }
             }
+            if !(grower.is_wanted)() {
+                break;
+            }
             if n_slots > 0 {
                 self.histograms.fill(bins, samples, &slots[..n_slots]);
             }

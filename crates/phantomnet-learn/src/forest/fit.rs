@@ -33,6 +33,8 @@ struct Shared<'a> {
     limits: Limits,
     layout: Layout,
     class_weights: Vec<f64>,
+    /// Order of each category's codes, `None` for numbers; trees take them in turn.
+    orders: Vec<Vec<Option<CodeOrder>>>,
     /// Needs the training rows, ascending.
     votes: Option<(Votes, Vec<u32>)>,
     /// Trees of a kept forest, which come first.
@@ -94,6 +96,7 @@ impl ForestLearner {
             },
             layout: Layout::new(n_classes, self.min_samples_leaf > 1),
             class_weights,
+            orders: self.code_orders(&binned.values),
             votes: self.oob_score.then(|| (Votes::new(rows.len(), n_classes), std::mem::take(&mut rows))),
             n_kept: kept.map_or(0, Forest::n_trees),
         };
@@ -133,6 +136,25 @@ impl ForestLearner {
             }
         }
         Ok(())
+    }
+
+    /// The orders of codes that the trees take in turn.
+    fn code_orders(&self, values: &[Values]) -> Vec<Vec<Option<CodeOrder>>> {
+        /// A fitted forest keeps a table for each order of each category; so many in all it walks at full speed.
+        const N_TABLES: usize = 48;
+        /// Enough to make trees differ.
+        const MIN_ORDERS: usize = 4;
+
+        let n_categories = values.iter().filter(|values| matches!(values, Values::Codes(_))).count();
+        let n_orders = match self.category_order {
+            CategoryOrder::Target => 1,
+            CategoryOrder::Blurred => (N_TABLES / n_categories.max(1)).max(MIN_ORDERS),
+        };
+        // Streams of trees are numbered from 0.
+        let mut rng = Rng::new(self.seed).fork(u64::MAX);
+        (0..n_orders)
+            .map(|_| values.iter().map(|values| code_order(values, self.category_order, &mut rng)).collect())
+            .collect()
     }
 
     /// Grows the trees that are not kept and gives them in order, with the mean of their importances.
@@ -215,8 +237,7 @@ impl Shared<'_> {
         self.bag.samples(&bench.counts, first);
         second.reserve_exact(first.capacity().saturating_sub(second.len()));
         second.resize(first.len(), Sample::NONE);
-        let orders: Vec<Option<CodeOrder>> =
-            self.binned.values.iter().map(|values| code_order(values, self.learner.category_order, &mut rng)).collect();
+        let orders = &self.orders[tree % self.orders.len()];
         let of_subsample;
         let class_weights = match self.learner.class_weight {
             ClassWeight::BalancedSubsample => {
@@ -233,7 +254,7 @@ impl Shared<'_> {
             limits: &self.limits,
             layout: self.layout,
             binned: self.binned,
-            orders: &orders,
+            orders,
             class_weights,
             units: tree_units(tree, self.learner.n_estimators),
             forks,

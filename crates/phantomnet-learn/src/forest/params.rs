@@ -9,6 +9,9 @@ use super::criterion::Criterion;
 use super::max_features::MaxFeatures;
 use crate::{ClassWeight, LearnError};
 
+/// Bins of a number by default: between them are 253 thresholds.
+const DEFAULT_BINS: usize = 254;
+
 /// Which forest of the literature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForestKind {
@@ -31,8 +34,9 @@ pub enum ForestKind {
 pub enum CategoryOrder {
     /// The target order, the same in all trees.
     Target,
-    /// An order of each tree's own: places in the target order, moved at random by up to twice their number. Trees differ more,
-    /// and lean less on codes whose share of attacks may be another tomorrow.
+    /// Some orders that the trees take in turn (48 by the number of categories, at least 4): places in the target order, moved at
+    /// random by up to twice their number. Trees differ more, and lean less on codes whose share of attacks may be another
+    /// tomorrow.
     Blurred,
 }
 
@@ -106,7 +110,7 @@ impl fmt::Display for MaxSamples {
 ///
 /// A class probability is the mean of the trees' leaf shares. Numbers are split between bins (`x <= threshold` goes left),
 /// categories between places of their codes in an order ([`CategoryOrder`]). A number with no more distinct values than
-/// `max_bins` is split exactly, at midpoints between neighbouring values of the node. A code that training met and a node
+/// `max_bins` is split exactly, half-way between two neighbouring values of the training rows. A code that training met and a node
 /// did not falls where its place says, half of those between two neighbours on either side.
 ///
 /// Missing values are tried on either side of each split, and by themselves against all others. Of equally good splits the
@@ -148,7 +152,8 @@ pub struct ForestLearner {
     pub max_samples: MaxSamples,
     /// Whether to judge each row by the trees that have not seen it, which needs `bootstrap`. Default false.
     pub oob_score: bool,
-    /// Bins of a number with more distinct values. 2 to 255; default 255. scikit-learn: of `HistGradientBoostingClassifier`.
+    /// Bins of a number with more distinct values. 2 to 255; default 254, which makes as many thresholds as a fitted forest
+    /// keeps in one byte. scikit-learn: of `HistGradientBoostingClassifier`.
     pub max_bins: usize,
     /// In which order codes are cut. Default [`CategoryOrder::Blurred`], of a decision tree [`CategoryOrder::Target`].
     /// scikit-learn has no categories here.
@@ -175,7 +180,7 @@ impl ForestLearner {
             bootstrap: true,
             max_samples: MaxSamples::All,
             oob_score: false,
-            max_bins: MAX_BINS,
+            max_bins: DEFAULT_BINS,
             category_order: CategoryOrder::Blurred,
             seed: 0,
         }

@@ -150,7 +150,7 @@ fn best_of_one_word<S: Score>(groups: &Groups, node: u64, score: &S) -> Option<C
 fn draw(groups: &Groups, values: &Values, rng: &mut SplitMix) -> (usize, Option<f32>) {
     let n_groups = groups.ranks.len();
     let any = |rng: &mut SplitMix| (1 + rng.below(n_groups as u64 - 1) as usize, None);
-    let Values::Numbers { lower, upper } = values else { return any(rng) };
+    let Values::Numbers { lower, upper, .. } = values else { return any(rng) };
     let bounds = |group: usize| {
         let bin = usize::from(groups.ranks[group]);
         (f64::from(lower[bin]), f64::from(upper[bin]))
@@ -220,7 +220,9 @@ impl BestCut {
         Self { feature, cut, has_missing: groups.has_missing, ranks }
     }
 
-    /// The split. Missing values, where the node has none, go to the heavier child; so do codes that no training row has.
+    /// The split. The threshold of a number is the one between two bins that is nearest to the place drawn or, if none was, to
+    /// the middle between the node's values on either side, so that a forest never has more thresholds of a feature than that has bins: what makes it small and
+    /// quick to walk. Missing values, where the node has none, go to the heavier child; so do codes that no training row has.
     ///
     /// - `weights`: of the prefix and of the rest.
     pub(super) fn split(&self, values: &Values, order: Option<&CodeOrder>, weights: (f64, f64)) -> Split {
@@ -231,12 +233,10 @@ impl BestCut {
             return Split { feature, test, missing_left: false, last: MISSING - 1, prefix_left: true };
         };
         match (values, order) {
-            (Values::Numbers { lower, upper }, _) => {
+            (Values::Numbers { lower, upper, cuts }, _) => {
                 let (from, to) = (upper[usize::from(last)], lower[usize::from(next)]);
-                let threshold = match self.cut.at {
-                    Some(at) if from <= at && at < to => at,
-                    _ => threshold_between(from, to),
-                };
+                let at = self.cut.at.unwrap_or_else(|| threshold_between(from, to));
+                let threshold = nearest(&cuts[usize::from(last)..usize::from(next)], at);
                 let missing_left = if self.has_missing { with_missing } else { weights.0 >= weights.1 };
                 Split { feature, test: Test::AtMost(threshold), missing_left, last, prefix_left: true }
             }
@@ -256,5 +256,16 @@ impl BestCut {
                 Split { feature, test: Test::In(set), missing_left, last, prefix_left }
             }
         }
+    }
+}
+
+/// Of ascending numbers, which there are, the one nearest to `x`; of two the lower.
+fn nearest(sorted: &[f32], x: f32) -> f32 {
+    let above = sorted.partition_point(|&cut| cut < x);
+    match (above.checked_sub(1).map(|below| sorted[below]), sorted.get(above)) {
+        (Some(below), Some(&above)) if x - below <= above - x => below,
+        (Some(below), None) => below,
+        (_, Some(&above)) => above,
+        (None, None) => x,
     }
 }
