@@ -370,7 +370,10 @@ impl Grower<'_> {
 
 impl Grown {
     /// The tree alone.
-    pub(super) fn into_tree(self) -> Tree {
+    pub(super) fn into_tree(mut self) -> Tree {
+        // The whole forest is kept like this until its last tree is grown.
+        self.nodes.shrink_to_fit();
+        self.leaves.shrink_to_fit();
         Tree::new(self.nodes, self.leaves)
     }
 
