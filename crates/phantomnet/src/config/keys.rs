@@ -2,6 +2,8 @@
 //!
 //! One table, from which unknown keys are refused, values are checked and `docs/reference/configuration.md` is made.
 
+use phantomnet_model::MAX_TREES;
+
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -32,7 +34,8 @@ pub struct Key {
     pub path: &'static str,
     /// Its values.
     pub kind: Kind,
-    /// Default as it would be written in TOML; empty where the key is absent by default.
+    /// Default as it would be written in TOML, of a random forest where learners differ; empty where the key is absent by
+    /// default.
     pub default: &'static str,
     /// Effect, unit and counterpart elsewhere.
     pub doc: &'static str,
@@ -45,7 +48,11 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'stati
 const BIG: i64 = i64::MAX;
 
 /// Names of the learners behind `model.kind`.
-pub const LEARNERS: &[&str] = &["random_forest", "logistic_regression", "majority"];
+pub const LEARNERS: &[&str] = &["random_forest", "extra_trees", "decision_tree", "logistic_regression", "majority"];
+/// Those that grow trees.
+pub const FORESTS: &[&str] = &["random_forest", "extra_trees", "decision_tree"];
+/// Those that grow many.
+const FORESTS_OF_MANY: &[&str] = &["random_forest", "extra_trees"];
 
 /// All keys, in the order of the reference page.
 pub const KEYS: &[Key] = &[
@@ -100,6 +107,12 @@ pub const KEYS: &[Key] = &[
         "With two classes named by text: the one whose probability is the score. By default the later in order.",
     ),
     key(
+        "label.weight",
+        Kind::Text,
+        "",
+        "SQL expression over the event's columns: what the event weighs in training. A number from 0 on: 2 counts as two such events, 0 not at all; none may be missing. Forests only. It is no feature, so the leak guard does not look at it. Metrics count every event once.",
+    ),
+    key(
         "label.allow_overlap",
         Kind::Bool,
         "false",
@@ -138,40 +151,98 @@ pub const KEYS: &[Key] = &[
     key("cv.n_repeats", Kind::Integer(1, 1000), "1", "Times the cross-validation is repeated with other folds."),
     key("cv.seed", Kind::Integer(0, BIG), "", "Seed of the folds; by default that of the hold-out."),
     key("model.kind", Kind::Word(LEARNERS), r#""random_forest""#, "The learner."),
-    key("model.n_estimators", Kind::Integer(1, 10_000), "100", "`random_forest`: number of trees."),
+    key(
+        "model.n_estimators",
+        Kind::Integer(1, MAX_TREES as i64),
+        "100",
+        "Trees. More make probabilities finer and results steadier, at proportional cost.",
+    ),
+    key("model.criterion", Kind::Word(&["gini", "entropy", "log_loss"]), r#""gini""#, "What makes a node pure."),
     key(
         "model.max_depth",
         Kind::Integer(1, 1_000_000),
         "",
-        "`random_forest`: largest depth of a tree; unlimited by default.",
+        "Most splits between root and leaf; no limit by default. Fewer give smaller, smoother trees.",
     ),
     key(
         "model.max_features",
-        Kind::Any("`sqrt`, `log2`, `all`, a whole number or a share below 1"),
+        Kind::Any("`sqrt`, `log2`, `all`, a whole number or a share up to 1.0"),
         r#""sqrt""#,
-        "`random_forest`: features tried at each node.",
+        "Features that a node chooses from. Fewer make trees more different and each one worse.",
     ),
-    key("model.min_samples_split", Kind::Integer(2, BIG), "2", "`random_forest`: rows a node must have to be split."),
-    key("model.min_samples_leaf", Kind::Integer(1, BIG), "1", "`random_forest`: rows each side of a split must keep."),
+    key("model.min_samples_split", Kind::Integer(2, BIG), "2", "Rows a node needs to be split."),
+    key(
+        "model.min_samples_leaf",
+        Kind::Integer(1, BIG),
+        "1",
+        "Rows each side of a split must keep. Larger values smooth probabilities.",
+    ),
+    key(
+        "model.max_leaf_nodes",
+        Kind::Integer(2, BIG),
+        "",
+        "Most leaves of a tree, which is then grown where most impurity is taken away first; no limit by default.",
+    ),
+    key(
+        "model.min_impurity_decrease",
+        Kind::Number(0.0, f64::INFINITY, true, false),
+        "0.0",
+        "Impurity that a split takes away at least, in parts of the tree's rows.",
+    ),
     key(
         "model.class_weight",
-        Kind::Any("`balanced` or a table from class names to weights"),
+        Kind::Any("`balanced`, `balanced_subsample` or a table from class names to weights"),
         "",
-        "`random_forest`, `logistic_regression`: weight of each class; equal by default.",
+        "Weight of each class; equal by default. `balanced`: all classes weigh the same. `balanced_subsample` (`random_forest`, `extra_trees`): so in the rows that each tree draws.",
     ),
-    key("model.bootstrap", Kind::Bool, "true", "`random_forest`: whether each tree sees a bootstrap of the rows."),
+    key(
+        "model.bootstrap",
+        Kind::Bool,
+        "true",
+        "Whether each tree learns from rows drawn with replacement, or from all.",
+    ),
+    key(
+        "model.max_samples",
+        Kind::Any("a whole number or a share up to 1.0"),
+        "",
+        "Rows that a bootstrap draws; as many as there are by default.",
+    ),
+    key(
+        "model.oob_score",
+        Kind::Bool,
+        "false",
+        "Whether to judge each training row by the trees that have not drawn it, which needs `bootstrap`: metrics `oob_accuracy`, `oob_log_loss` and, of two classes, `oob_roc_auc`.",
+    ),
+    key(
+        "model.max_bins",
+        Kind::Integer(2, 255),
+        "255",
+        "Bins of a number with more distinct values; with fewer values it is split exactly.",
+    ),
+    key(
+        "model.category_order",
+        Kind::Word(&["target", "blurred"]),
+        r#""blurred""#,
+        "In which order the values of a category are cut: by their share of attacks, or by an order near it that each tree draws. No counterpart in scikit-learn.",
+    ),
+    key(
+        "model.warm_start",
+        Kind::Text,
+        "",
+        "Model folder of an earlier run, whose trees are kept; more are grown up to `n_estimators` in all. Learner, label and features must be the same, and the folder's categories are used. The folds are judged by forests grown anew: the kept trees have seen their events.",
+    ),
     key(
         "model.c",
         Kind::Number(0.0, f64::INFINITY, false, false),
         "1.0",
-        "`logistic_regression`: inverse strength of the L2 penalty. scikit-learn: `C`.",
+        "Inverse strength of the L2 penalty. scikit-learn: `C`.",
     ),
-    key("model.max_iter", Kind::Integer(1, 1_000_000), "100", "`logistic_regression`: iterations of the optimiser."),
+    key("model.max_iter", Kind::Integer(1, 1_000_000), "100", "Iterations of the optimiser."),
     key(
         "model.seed",
         Kind::Integer(0, BIG),
         "",
-        "`random_forest`: seed of the learner; by default that of the hold-out.",
+        "Seed of the learner; by default that of the hold-out. scikit-learn: `random_state`.",
     ),
     key(
         "evaluate.decision_threshold",
@@ -227,16 +298,21 @@ pub const KEYS: &[Key] = &[
 impl Key {
     /// The learners that a hyperparameter belongs to; empty for keys that are there whatever the learner.
     pub fn learners(&self) -> &'static [&'static str] {
-        match self.path {
-            "model.n_estimators"
-            | "model.max_depth"
-            | "model.max_features"
-            | "model.min_samples_split"
-            | "model.min_samples_leaf"
-            | "model.bootstrap"
-            | "model.seed" => &["random_forest"],
-            "model.class_weight" => &["random_forest", "logistic_regression"],
-            "model.c" | "model.max_iter" => &["logistic_regression"],
+        let Some(name) = self.path.strip_prefix("model.") else { return &[] };
+        match name {
+            "n_estimators" | "bootstrap" | "max_samples" | "oob_score" | "warm_start" => FORESTS_OF_MANY,
+            "criterion"
+            | "max_depth"
+            | "max_features"
+            | "min_samples_split"
+            | "min_samples_leaf"
+            | "max_leaf_nodes"
+            | "min_impurity_decrease"
+            | "max_bins"
+            | "category_order"
+            | "seed" => FORESTS,
+            "class_weight" => &["random_forest", "extra_trees", "decision_tree", "logistic_regression"],
+            "c" | "max_iter" => &["logistic_regression"],
             _ => &[],
         }
     }
@@ -244,6 +320,16 @@ impl Key {
     /// Whether it says something to a learner.
     pub fn is_of(&self, learner: &str) -> bool {
         self.learners().is_empty() || self.learners().contains(&learner)
+    }
+
+    /// The default for a learner, as `default`.
+    pub fn default_of(&self, learner: &str) -> &'static str {
+        match (self.path, learner) {
+            ("model.bootstrap", "extra_trees") => "false",
+            ("model.max_features", "decision_tree") => r#""all""#,
+            ("model.category_order", "decision_tree") => r#""target""#,
+            _ => self.default,
+        }
     }
 }
 
@@ -275,7 +361,11 @@ impl Kind {
             Self::Integer(lo, hi) => format!("a whole number from {lo} to {hi}"),
             Self::Number(lo, hi, closed_lo, closed_hi) => {
                 let (a, b) = (if closed_lo { "from" } else { "above" }, if closed_hi { "up to" } else { "below" });
-                if hi.is_infinite() { format!("a number {a} {lo}") } else { format!("a number {a} {lo} and {b} {hi}") }
+                match (hi.is_infinite(), closed_lo) {
+                    (true, true) => format!("a number from {lo} on"),
+                    (true, false) => format!("a number above {lo}"),
+                    (false, _) => format!("a number {a} {lo} and {b} {hi}"),
+                }
             }
             Self::Texts => "a list of texts".into(),
             Self::TextTable => "a table of texts".into(),

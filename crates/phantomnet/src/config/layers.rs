@@ -1,4 +1,5 @@
-//! Where configuration comes from: defaults, then the environment, then the file, then the flags, each over the last.
+//! Where configuration comes from: the environment, then the file, then the flags, each over the last, and defaults for
+//! what none of them gives.
 
 use std::path::Path;
 
@@ -16,15 +17,6 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The defaults of all keys that have one.
-    pub fn defaults() -> Result<Self, Failure> {
-        let mut table = Table::new();
-        for key in KEYS.iter().filter(|k| !k.default.is_empty()) {
-            set(&mut table, key.path, parse_value(key.default));
-        }
-        Ok(Self { table, ..Self::default() })
-    }
-
     /// The variables that MLflow's own clients honour too. `get` gives a variable's value.
     pub fn environment(get: impl Fn(&str) -> Option<String>) -> Self {
         let mut table = Table::new();
@@ -115,6 +107,16 @@ pub fn merge(layers: impl IntoIterator<Item = Layer>) -> Table {
     merged
 }
 
+/// Adds the defaults of the keys that the learner has and `table` does not give.
+pub fn add_defaults(table: &mut Table, learner: &str) {
+    for key in KEYS.iter().filter(|k| k.is_of(learner)) {
+        let default = key.default_of(learner);
+        if !default.is_empty() && get(table, key.path).is_none() {
+            set(table, key.path, parse_value(default));
+        }
+    }
+}
+
 /// The value of a `--set key=value`: TOML if it is that, text otherwise.
 pub fn parse_value(text: &str) -> Value {
     format!("v = {text}")
@@ -136,7 +138,8 @@ fn as_text((path, value): (String, Value)) -> (String, Value) {
     (path, if plain { Value::String(value.to_string()) } else { value })
 }
 
-fn get<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
+/// The value at a dotted path.
+pub fn get<'t>(table: &'t Table, path: &str) -> Option<&'t Value> {
     match path.split_once('.') {
         None => table.get(path),
         Some((head, rest)) => get(table.get(head)?.as_table()?, rest),
@@ -181,7 +184,11 @@ fn check(table: &Table, prefix: &str, source: &str) -> Result<(), Failure> {
                     value.to_string()
                 };
                 let text = format!("`{path}` must be {}, got `{got}` (in {source})", key.kind.expected());
-                return Err(Failure::config(text));
+                let near = match (key.kind, value.as_str()) {
+                    (Kind::Word(words), Some(word)) => nearest(word, words.iter().copied()),
+                    _ => None,
+                };
+                return Err(Failure::config(text).maybe_hint(near.map(|near| format!("did you mean `{near}`?"))));
             }
             (None, Value::Table(inner)) if keys::is_section(&path) => check(inner, &path, source)?,
             (None, _) if keys::is_section(&path) => {
@@ -211,7 +218,23 @@ mod tests {
 
     fn merged(file: &str, flags: &[&str]) -> Table {
         let flags = flags.iter().map(|f| f.split_once('=').unwrap()).map(|(k, v)| (k.to_owned(), parse_value(v)));
-        merge([Layer::defaults().unwrap(), Layer::text(file, "file").unwrap(), Layer::flags(flags.collect()).unwrap()])
+        let mut table = merge([Layer::text(file, "file").unwrap(), Layer::flags(flags.collect()).unwrap()]);
+        add_defaults(&mut table, "random_forest");
+        table
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_learner_and_never_over_what_is_given() {
+        let defaults = |given: &str, learner: &str| {
+            let mut table = merge([Layer::text(given, "file").unwrap()]);
+            add_defaults(&mut table, learner);
+            ["bootstrap", "max_features", "category_order", "n_estimators"]
+                .map(|name| get(&table, &format!("model.{name}")).map(ToString::to_string).unwrap_or_default())
+        };
+        assert_eq!(defaults("", "random_forest"), ["true", "\"sqrt\"", "\"blurred\"", "100"]);
+        assert_eq!(defaults("", "extra_trees"), ["false", "\"sqrt\"", "\"blurred\"", "100"]);
+        assert_eq!(defaults("", "decision_tree"), ["", "\"all\"", "\"target\"", ""]);
+        assert_eq!(defaults("[model]\nbootstrap = true", "extra_trees"), ["true", "\"sqrt\"", "\"blurred\"", "100"]);
     }
 
     #[test]

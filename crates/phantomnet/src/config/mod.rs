@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::failure::Failure;
-use layers::{Layer, merge};
+use layers::{Layer, add_defaults, get, merge};
 
 /// File that is read when no other is named and it exists.
 pub const DEFAULT_FILE: &str = "phantomnet.toml";
@@ -72,6 +72,8 @@ pub struct Label {
     pub expr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     pub allow_overlap: bool,
 }
 
@@ -152,16 +154,17 @@ impl Config {
         // The mark speaks of the files it stands beside; other files are not those.
         let other_files = flags.gives("data.paths") && !flags.gives("data.synthetic");
         let same_files = other_files && file.as_ref().is_some_and(|f| names_the_same_files(f, &flags));
-        let layers: Vec<Layer> =
-            [Some(Layer::defaults()?), Some(environment), file, Some(flags)].into_iter().flatten().collect();
+        let layers: Vec<Layer> = [Some(environment), file, Some(flags)].into_iter().flatten().collect();
         // Hyperparameters from below the layer that chose the learner were meant for the one chosen there.
         let chosen_in = layers.iter().rposition(|l| l.gives("model.kind")).unwrap_or(0);
         let given: Vec<&'static str> = keys::KEYS
             .iter()
             .map(|k| k.path)
-            .filter(|path| path.starts_with("model.") && layers[chosen_in.max(1)..].iter().any(|l| l.gives(path)))
+            .filter(|path| path.starts_with("model.") && layers[chosen_in..].iter().any(|l| l.gives(path)))
             .collect();
         let mut merged = merge(layers);
+        let learner = get(&merged, "model.kind").and_then(Value::as_str).unwrap_or(keys::LEARNERS[0]).to_owned();
+        add_defaults(&mut merged, &learner);
         if other_files
             && !same_files
             && let Some(Value::Table(data)) = merged.get_mut("data")
@@ -171,7 +174,7 @@ impl Config {
         let mut config: Self = merged.try_into().map_err(|e: toml::de::Error| {
             Failure::config(format!("configuration: {}", e.message().replace('\n', ", ")))
         })?;
-        config.keep_only_params_of_the_learner(&given)?;
+        config.keep_only_params_of_the_learner(&learner, &given)?;
         if config.cv.n_folds == 1 {
             return Err(Failure::config("`cv.n_folds` must be 0 or at least 2, got `1`"));
         }
@@ -179,16 +182,17 @@ impl Config {
     }
 
     /// Leaves out what only other learners have. That is an error if it was `given` for this one.
-    fn keep_only_params_of_the_learner(&mut self, given: &[&str]) -> Result<(), Failure> {
-        let kind = self.model.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-        for key in keys::KEYS.iter().filter(|k| !k.is_of(&kind)) {
+    fn keep_only_params_of_the_learner(&mut self, learner: &str, given: &[&str]) -> Result<(), Failure> {
+        let listed = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        for key in keys::KEYS.iter().filter(|k| !k.is_of(learner)) {
             let Some(name) = key.path.strip_prefix("model.") else { continue };
             // `--seed` speaks to everything random; a learner without randomness has nothing to say to it.
             if given.contains(&key.path) && name != "seed" {
-                let own = keys::KEYS.iter().filter(|k| k.path.starts_with("model.") && k.is_of(&kind));
+                let own = keys::KEYS.iter().filter(|k| k.path.starts_with("model.") && k.is_of(learner));
                 let valid: Vec<&str> = own.map(|k| k.path).collect();
-                return Err(Failure::config(format!("`{}` is no setting of learner `{kind}`", key.path))
-                    .hint(format!("its settings are `{}`", valid.join("`, `"))));
+                let text =
+                    format!("`{}` is no setting of learner `{learner}`, but of {}", key.path, listed(key.learners()));
+                return Err(Failure::config(text).hint(format!("its settings are {}", listed(&valid))));
             }
             self.model.remove(name);
         }
@@ -211,6 +215,11 @@ impl Config {
     pub fn features(&self) -> Vec<(String, String)> {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         self.features.iter().map(|(name, expr)| (name.clone(), text(expr))).collect()
+    }
+
+    /// Name of the learner.
+    pub fn model_kind(&self) -> &str {
+        self.model.get("kind").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Seed of the folds.

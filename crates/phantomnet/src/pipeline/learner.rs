@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phantomnet_learn::metrics::ZeroDivision;
-use phantomnet_learn::{ClassWeight, Learner, LogisticRegression, Majority, MaxFeatures, ForestLearner};
+use phantomnet_learn::{ClassWeight, ForestLearner, Learner, LogisticRegression, Majority, MaxFeatures};
 use toml::{Table, Value};
 
 use crate::config::{Config, keys::number};
@@ -46,6 +46,7 @@ fn random_forest(table: &Table, seed: u64) -> Result<ForestLearner, Failure> {
         class_weight: table.get("class_weight").map_or(Ok(default.class_weight), class_weight)?,
         bootstrap: table.get("bootstrap").and_then(Value::as_bool).unwrap_or(default.bootstrap),
         seed,
+        ..default
     })
 }
 
