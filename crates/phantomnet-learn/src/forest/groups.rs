@@ -17,7 +17,7 @@ impl CodeOrder {
     /// The order that gives each place its bin.
     pub(super) fn new(bins: Vec<u8>) -> Self {
         let mut places = [MISSING; 256];
-        for (place, &bin) in (0..).zip(&bins) {
+        for (place, &bin) in (0..=u8::MAX).zip(&bins) {
             places[usize::from(bin)] = place;
         }
         Self { bins, places }
@@ -111,5 +111,16 @@ impl Groups {
             *word = std::mem::take(&mut plane[usize::from(MISSING)]);
         }
         self.has_missing = self.missing.iter().any(|&word| word != 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_codes_as_there_are_bins_have_a_place_each() {
+        let order = CodeOrder::new((0..MISSING).rev().collect());
+        assert_eq!((order.places[254], order.places[0], order.places[255]), (0, 254, MISSING));
     }
 }
