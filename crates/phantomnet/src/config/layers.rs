@@ -55,7 +55,7 @@ impl Layer {
     /// # Errors
     /// When a key or a value is not known.
     pub fn flags(flags: Vec<(String, Value)>) -> Result<Self, Failure> {
-        let flags: Vec<(String, Value)> = flags.into_iter().map(as_text).collect();
+        let flags: Vec<(String, Value)> = flags.into_iter().flat_map(each_key).map(as_text).collect();
         for (path, value) in &flags {
             let parent = path.rsplit_once('.').map_or("", |(p, _)| p);
             if keys::find(path).is_none() && !keys::is_section(path) {
@@ -93,15 +93,7 @@ pub fn merge(layers: impl IntoIterator<Item = Layer>) -> Table {
             }
         }
         for (path, value) in layer.single {
-            match value {
-                // A whole section as one flag: its keys one by one, so that others keep their values.
-                Value::Table(section) if keys::find(&path).is_none() => {
-                    for (name, value) in section {
-                        place(&mut merged, &format!("{path}.{name}"), value);
-                    }
-                }
-                value => place(&mut merged, &path, value),
-            }
+            place(&mut merged, &path, value);
         }
     }
     merged
@@ -125,6 +117,16 @@ pub fn parse_value(text: &str) -> Value {
         .filter(|t| t.len() == 1)
         .and_then(|mut t| t.remove("v"))
         .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// A whole section as one flag is its keys one by one, so that others keep their values.
+fn each_key((path, value): (String, Value)) -> Vec<(String, Value)> {
+    match value {
+        Value::Table(section) if keys::is_section(&path) => {
+            section.into_iter().map(|(name, value)| (format!("{path}.{name}"), value)).collect()
+        }
+        value => vec![(path, value)],
+    }
 }
 
 /// A number or the like for a key that takes text is that text: `tracking.run_name=2024`.
