@@ -46,6 +46,17 @@ pub struct ConfigArgs {
     pub set: Vec<(String, Value)>,
 }
 
+/// Flags of every command that reads a configuration and ends with one answer.
+#[derive(Debug, Args)]
+pub struct CommonArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented on the type")]
+    pub config: ConfigArgs,
+    /// Print one JSON document to standard output, and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -54,7 +65,7 @@ pub struct TrainArgs {
     pub data: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
-    pub config: ConfigArgs,
+    pub common: CommonArgs,
     /// Tracking store, such as sqlite:///mlflow.db
     #[arg(long, value_name = "URI")]
     pub tracking_uri: Option<String>,
@@ -73,9 +84,6 @@ pub struct TrainArgs {
     /// Folder for the model, the report and the other artifacts
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<String>,
-    /// Print one JSON document to standard output, and nothing else
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Flags of `evaluate`.
@@ -88,10 +96,7 @@ pub struct EvaluateArgs {
     pub data: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
-    pub config: ConfigArgs,
-    /// Print one JSON document to standard output, and nothing else
-    #[arg(long)]
-    pub json: bool,
+    pub common: CommonArgs,
 }
 
 /// Formats that `predict` writes.
@@ -135,10 +140,7 @@ pub struct LatencyArgs {
     pub data: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
-    pub config: ConfigArgs,
-    /// Print one JSON document to standard output, and nothing else
-    #[arg(long)]
-    pub json: bool,
+    pub common: CommonArgs,
 }
 
 /// Flags of `inspect`.
@@ -148,10 +150,7 @@ pub struct InspectArgs {
     pub data: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
-    pub config: ConfigArgs,
-    /// Print one JSON document to standard output, and nothing else
-    #[arg(long)]
-    pub json: bool,
+    pub common: CommonArgs,
 }
 
 /// Flags of every command on runs.
@@ -159,13 +158,10 @@ pub struct InspectArgs {
 pub struct StoreArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
-    pub config: ConfigArgs,
+    pub common: CommonArgs,
     /// Tracking store, such as sqlite:///mlflow.db
     #[arg(long, value_name = "URI")]
     pub tracking_uri: Option<String>,
-    /// Print one JSON document to standard output, and nothing else
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `runs ...`
@@ -239,7 +235,7 @@ impl TrainArgs {
         let text = |v: &Option<String>| v.clone().map(Value::String);
         // One seed for everything, also where the file gives the learner or the folds their own.
         let seed = self.seed.map(Value::Integer);
-        self.config.resolve(vec![
+        self.common.config.resolve(vec![
             ("data.paths", paths(&self.data)),
             ("tracking.uri", text(&self.tracking_uri)),
             ("tracking.experiment", text(&self.experiment)),
@@ -259,7 +255,7 @@ impl InspectArgs {
     /// # Errors
     /// As [`ConfigArgs::resolve`].
     pub fn resolve(&self) -> Result<Config, Failure> {
-        self.config.resolve(vec![("data.paths", paths(&self.data))])
+        self.common.config.resolve(vec![("data.paths", paths(&self.data))])
     }
 }
 
@@ -269,6 +265,6 @@ impl StoreArgs {
     /// # Errors
     /// As [`ConfigArgs::resolve`].
     pub fn resolve(&self) -> Result<Config, Failure> {
-        self.config.resolve(vec![("tracking.uri", self.tracking_uri.clone().map(Value::String))])
+        self.common.config.resolve(vec![("tracking.uri", self.tracking_uri.clone().map(Value::String))])
     }
 }

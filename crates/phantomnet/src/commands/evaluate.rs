@@ -18,7 +18,7 @@ use crate::terminal;
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let scorer = Scorer::load(&args.model).map_err(score_failure)?;
-    let config = args.config.resolve(Vec::new())?;
+    let config = args.common.config.resolve(Vec::new())?;
     let events =
         read_events_as(&args.data, &read_options(&config)?, scorer.labelled_schema()).map_err(source_failure)?;
     let n_rejected = events.rejected.n;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     for warning in &warnings {
         terminal::warn(warning);
     }
-    if args.json {
+    if args.common.json {
         let confusion: Vec<&[u64]> = (0..label.classes.len()).map(|c| judgement.evaluation.confusion.row(c)).collect();
         terminal::print_json(&json!({
             "model": args.model,

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
         }
     };
     let missing = missing(&events.batch);
-    if args.json {
+    if args.common.json {
         terminal::print_json(&document(&events, &missing, label.as_ref()))?;
     } else {
         show(&events, &missing, label.as_ref());

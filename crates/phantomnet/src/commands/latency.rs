@@ -24,7 +24,7 @@ pub(crate) fn run(args: &LatencyArgs) -> Result<ExitCode, Failure> {
     let (raw, batch) = if args.data.is_empty() {
         (golden_lines(&scorer), None)
     } else {
-        let config = args.config.resolve(Vec::new())?;
+        let config = args.common.config.resolve(Vec::new())?;
         let events =
             read_events_as(&args.data, &read_options(&config)?, &scorer.event_schema()).map_err(source_failure)?;
         if events.absent.len() == scorer.event_schema().columns().len() {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &LatencyArgs) -> Result<ExitCode, Failure> {
     }
     let n_events: usize = raw.iter().map(|p| p.lines.len()).sum();
     let latency = measure(&scorer, &raw, batch.as_ref(), EFFORT)?;
-    if args.json {
+    if args.common.json {
         let mut document = serde_json::to_value(latency.metrics()).unwrap_or_default();
         document["n_events"] = json!(n_events);
         document["n_measurements"] = json!(latency.micros.len());

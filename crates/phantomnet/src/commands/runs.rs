@@ -48,7 +48,7 @@ fn list(experiment: Option<&str>, limit: u32, args: &StoreArgs) -> Result<(), Fa
     let query = RunQuery { experiment_ids, status: None, max_results: limit };
     let runs = store.runs(&query).map_err(track_failure)?;
     let name_of = |id: &str| experiments.iter().find(|e| e.id == id).map_or("", |e| e.name.as_str());
-    if args.json {
+    if args.common.json {
         let documents: Vec<Value> = runs.iter().map(|r| document(r, name_of(&r.info.experiment_id))).collect();
         return terminal::print_json(&Value::Array(documents));
     }
@@ -74,7 +74,7 @@ fn show(run: &str, args: &StoreArgs) -> Result<(), Failure> {
     let experiments = store.experiments().map_err(track_failure)?;
     let experiment = experiments.iter().find(|e| e.id == run.info.experiment_id).map_or("", |e| e.name.as_str());
     let artifacts = store.list_artifacts(&run.info.id, None).map_err(track_failure)?;
-    if args.json {
+    if args.common.json {
         let mut document = document(&run, experiment);
         document["artifacts"] = artifacts.iter().map(|a| Value::from(a.path.clone())).collect();
         document["model_ids"] = json!(run.model_ids);
@@ -111,7 +111,7 @@ fn compare(names: &[String], args: &StoreArgs) -> Result<(), Failure> {
     let differs = |key: &&&String| runs.iter().any(|r| r.params.get(**key) != runs[0].params.get(**key));
     let params: Vec<&String> = param_keys.iter().filter(differs).copied().collect();
     let metrics: BTreeSet<&String> = runs.iter().flat_map(|r| r.metrics.keys()).collect();
-    if args.json {
+    if args.common.json {
         let column = |r: &Run| {
             let of = |keys: &mut dyn Iterator<Item = &String>, get: &dyn Fn(&str) -> Value| -> Value {
                 Value::Object(keys.map(|k| (k.clone(), get(k))).collect())

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     for warning in &outcome.warnings {
         terminal::warn(warning);
     }
-    if args.json {
+    if args.common.json {
         let document = serde_json::to_value(&outcome)
             .map_err(|e| Failure::environment("cannot write the outcome as JSON").caused_by(e))?;
         terminal::print_json(&document)?;
