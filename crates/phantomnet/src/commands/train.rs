@@ -1,6 +1,7 @@
 //! `phantomnet train`
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use phantomnet_learn::Progress;
@@ -19,9 +20,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let stop = StopSignal::of_user();
     // The bootstrap runs on the global pool, which is made here and nowhere else; fits have pools of their own.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.n_threads().get()).build_global();
-    let bar = bar();
-    let outcome = pipeline::train(&config, learner.as_ref(), &stop, &mut |event| show(&bar, event));
-    bar.finish_and_clear();
+    let mut bar = Bar::new(config.cv.n_folds * config.cv.n_repeats);
+    let outcome = pipeline::train(&config, learner.as_ref(), &stop, &mut |event| bar.show(event));
+    bar.bar.finish_and_clear();
     let outcome = outcome?;
     for warning in &outcome.warnings {
         terminal::warn(warning);
@@ -36,36 +37,82 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     Ok(if outcome.gate.passed { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn bar() -> ProgressBar {
-    if !terminal::is_interactive() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template("{msg:16} {wide_bar} {pos}/{len} {eta}") {
-        bar.set_style(style);
-    }
-    bar
+/// The bar of a terminal: a stage, how much of it is done, and the time left.
+struct Bar {
+    bar: ProgressBar,
+    work: Work,
 }
 
-fn show(bar: &ProgressBar, event: Event) {
-    match event {
-        Event::Stage(stage) => {
-            bar.set_message(match stage {
-                Stage::Read => "reading events",
-                Stage::Features => "features",
-                Stage::CrossValidate => "cross-validation",
-                Stage::Fit => "final fit",
-                Stage::Evaluate => "evaluation",
-                Stage::Track => "recording",
-            });
-            bar.set_length(0);
-            bar.set_position(0);
+impl Bar {
+    fn new(n_folds: usize) -> Self {
+        let bar = if terminal::is_interactive() {
+            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10))
+        } else {
+            ProgressBar::hidden()
+        };
+        // Trees end in bursts, as many as there are threads; the time left goes on between them.
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Event::Progress(Progress::Trees { done, total } | Progress::Folds { done, total }) => {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
+        Self { bar, work: Work { n_folds, stage: Stage::Read, n_folds_done: 0 } }
+    }
+
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Stage(stage) => {
+                self.work = Work { stage, n_folds_done: 0, ..self.work };
+                self.bar.set_message(match stage {
+                    Stage::Read => "reading events",
+                    Stage::Features => "features",
+                    Stage::CrossValidate => "cross-validation",
+                    Stage::Fit => "final fit",
+                    Stage::Evaluate => "evaluation",
+                    Stage::Track => "recording",
+                });
+                self.draw_as("{msg}");
+                self.bar.reset();
+            }
+            Event::Progress(progress) => {
+                let Some((done, total)) = self.work.done(progress) else { return };
+                if self.bar.position() == 0 {
+                    self.draw_as("{msg:16} {wide_bar} {percent:>3} % {eta:>4}");
+                    self.bar.set_length(total);
+                }
+                self.bar.set_position(done);
+            }
         }
-        Event::Progress(_) => {}
+    }
+
+    fn draw_as(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
+    }
+}
+
+/// How far a stage has come, over all its fits: the time left is of the stage.
+struct Work {
+    n_folds: usize,
+    stage: Stage,
+    n_folds_done: usize,
+}
+
+impl Work {
+    /// Parts of the stage that are done, and parts in all.
+    fn done(&mut self, progress: Progress) -> Option<(u64, u64)> {
+        /// Parts that a fit is divided into.
+        const FIT: usize = 1000;
+
+        let n_fits = if self.stage == Stage::CrossValidate { self.n_folds } else { 1 };
+        let done = match progress {
+            Progress::Trees { done, total } => self.n_folds_done * FIT + done * FIT / total.max(1),
+            Progress::Folds { done, .. } => {
+                self.n_folds_done = done;
+                done * FIT
+            }
+            _ => return None,
+        };
+        Some((done as u64, (n_fits * FIT) as u64))
     }
 }
 
@@ -110,4 +157,21 @@ fn summarize(outcome: &Outcome) {
         "           then http://127.0.0.1:5000/#/experiments/{}/runs/{}?workflowType=machine_learning",
         outcome.experiment_id, outcome.run_id
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_counts_the_trees_of_all_folds() {
+        let mut work = Work { n_folds: 5, stage: Stage::CrossValidate, n_folds_done: 0 };
+        let trees = |done| Progress::Trees { done, total: 8 };
+        assert_eq!(work.done(trees(4)), Some((500, 5000)));
+        assert_eq!(work.done(trees(8)), Some((1000, 5000)));
+        assert_eq!(work.done(Progress::Folds { done: 1, total: 5 }), Some((1000, 5000)));
+        assert_eq!(work.done(trees(1)), Some((1125, 5000)));
+        let mut work = Work { n_folds: 5, stage: Stage::Fit, n_folds_done: 0 };
+        assert_eq!(work.done(trees(4)), Some((500, 1000)));
+    }
 }
