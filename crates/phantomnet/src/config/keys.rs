@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
         "label.weight",
         Kind::Text,
         "",
-        "SQL expression over the event's columns: what the event weighs in training. A number from 0 on: 2 counts as two such events, 0 not at all; none may be missing. Forests only. It is no feature, so the leak guard does not look at it. Metrics count every event once.",
+        "SQL expression over the event's columns: what the event weighs in training. A number from 0 on: 2 counts as two such events, 0 not at all; none may be missing. Forests only. It is no feature: the leak guard does not look at it, and default features leave out the columns it reads. Metrics count every event once.",
     ),
     key(
         "label.allow_overlap",
@@ -216,7 +216,7 @@ pub const KEYS: &[Key] = &[
     key(
         "model.max_bins",
         Kind::Integer(2, 255),
-        "255",
+        "254",
         "Bins of a number with more distinct values; with fewer values it is split exactly.",
     ),
     key(

@@ -30,8 +30,13 @@ fn the_page_is_up_to_date() {
             write!(page, "\n## `[{head}]`\n\n| key | value | default | meaning |\n|---|---|---|---|\n").unwrap();
             section = head;
         }
-        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
-        writeln!(page, "| `{}` | {} | {default} | {} |", key.path, key.kind.expected(), key.doc).unwrap();
+        let mut default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        for learner in key.learners().iter().filter(|learner| key.default_of(learner) != key.default) {
+            write!(default, ", of `{learner}` `{}`", key.default_of(learner)).unwrap();
+        }
+        let learners: Vec<String> = key.learners().iter().map(|learner| format!("`{learner}`")).collect();
+        let learners = if learners.is_empty() { String::new() } else { format!(" Of {}.", learners.join(", ")) };
+        writeln!(page, "| `{}` | {} | {default} | {}{learners} |", key.path, key.kind.expected(), key.doc).unwrap();
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
