@@ -38,7 +38,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     }
     let judgement = judge(&config, &scorer, &events, &labels)?;
     // Conditions on latency and folds are the training run's; those on metrics are judged here too.
-    let of_training = |key: &str| ["latency_", "cv_", "rows_per_second"].iter().any(|prefix| key.starts_with(prefix));
+    let of_training =
+        |key: &str| ["latency_", "cv_", "oob_", "rows_per_second"].iter().any(|prefix| key.starts_with(prefix));
     let bounds = config.gate.iter().filter(|(key, _)| !of_training(key)).map(|(k, v)| (k.clone(), *v)).collect();
     let gate = gate::judge(&bounds, &judgement.metrics)?;
     for warning in &warnings {

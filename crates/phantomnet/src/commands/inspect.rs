@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::InspectArgs;
 use crate::config::Config;
 use crate::failure::{Failure, visible};
-use crate::pipeline::data::{balance, expression_failure, feature_expressions, missing, read};
+use crate::pipeline::data::{balance, expression_failure, feature_expressions, missing, read, weight_expression};
 use crate::terminal;
 
 /// Rejected lines shown to people.
@@ -47,7 +47,11 @@ struct LabelView {
 fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure> {
     let schema = events.batch.schema();
     let label = Expression::compile(&config.label.name, config.label_expr()?, &schema).map_err(expression_failure)?;
-    let leaks = match FeatureSet::compile(feature_expressions(config, events, &label), &schema) {
+    let weight = weight_expression(config, events).unwrap_or_else(|error| {
+        terminal::warn(&format!("the weight cannot be used: {error}"));
+        None
+    });
+    let leaks = match FeatureSet::compile(feature_expressions(config, events, &label, weight.as_ref()), &schema) {
         Ok(features) => overlaps(&label, &features).iter().map(ToString::to_string).collect(),
         Err(error) => {
             terminal::warn(&format!("leaks cannot be looked for: {error}"));

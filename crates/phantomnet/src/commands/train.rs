@@ -128,14 +128,22 @@ fn summarize(outcome: &Outcome) {
         outcome.n_rejected
     ));
     let mut rows = vec![["", "hold-out [95 % interval]", "cross-validation", "majority"].map(String::from).to_vec()];
+    let has_oob = metrics.get("oob_accuracy").is_some();
+    if has_oob {
+        rows[0].insert(2, "out of bag".into());
+    }
     for key in SHOWN.iter().filter(|k| metrics.get(k).is_some()) {
         let folds = metrics.get(&format!("cv_{key}_mean")).zip(metrics.get(&format!("cv_{key}_std")));
-        rows.push(vec![
+        let mut row = vec![
             (*key).to_owned(),
             with_interval(metrics, key),
             folds.map_or_else(String::new, |(mean, std)| format!("{} ± {}", figure(mean), figure(std))),
             metrics.get(&format!("baseline_{key}")).map_or_else(String::new, figure),
-        ]);
+        ];
+        if has_oob {
+            row.insert(2, metrics.get(&format!("oob_{key}")).map_or_else(String::new, figure));
+        }
+        rows.push(row);
     }
     terminal::say(terminal::table(&rows).trim_end());
     if let (Some(p50), Some(p99)) = (metrics.get("latency_p50_us"), metrics.get("latency_p99_us")) {

@@ -9,13 +9,16 @@ use phantomnet_features::{
     learn_schema, overlaps, read_events, to_labels, to_matrix,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
-use phantomnet_model::{Classes, Dataset};
+use phantomnet_model::{Classes, Dataset, Feature, FeatureKind, FeatureSchema};
 
-use crate::config::Config;
+use super::warm_start::WarmStart;
+use crate::config::{Config, keys::FORESTS};
 use crate::failure::{Failure, Kind, nearest};
 
 /// A text column with at most so many values becomes a category by default.
 const FEW_VALUES: usize = 64;
+/// Key of the events' weight.
+const WEIGHT: &str = "label.weight";
 
 /// Events with their labels and features.
 #[derive(Debug)]
@@ -94,14 +97,34 @@ pub fn read(config: &Config) -> Result<Events, Failure> {
     Ok(events)
 }
 
-/// The configured features, or the default ones: every column that the label does not read.
-pub fn feature_expressions(config: &Config, events: &Events, label: &Expression) -> Vec<(String, String)> {
+/// The expression of the events' weight, if the configuration has one.
+///
+/// # Errors
+/// Of kind config when it is wrong or gives no numbers.
+pub fn weight_expression(config: &Config, events: &Events) -> Result<Option<Expression>, Failure> {
+    let Some(sql) = config.label.weight.as_deref().filter(|sql| !sql.trim().is_empty()) else { return Ok(None) };
+    let expression = Expression::compile(WEIGHT, sql, &events.batch.schema()).map_err(expression_failure)?;
+    if !expression.data_type().is_numeric() {
+        let text = format!("`{WEIGHT}` is of type {}; a weight is a number", expression.data_type());
+        return Err(Failure::config(text).hint("weigh by cases: CASE WHEN ... THEN 2 ELSE 1 END"));
+    }
+    Ok(Some(expression))
+}
+
+/// The configured features, or the default ones: every column that neither label nor weight reads.
+pub fn feature_expressions(
+    config: &Config,
+    events: &Events,
+    label: &Expression,
+    weight: Option<&Expression>,
+) -> Vec<(String, String)> {
     if !config.features.is_empty() {
         return config.features();
     }
     let mut features = Vec::new();
     for (i, (name, column_type)) in events.schema.columns().iter().enumerate() {
-        if label.columns().contains(name) || config.data.ignore.contains(name) {
+        let is_read = |expression: &Expression| expression.columns().contains(name);
+        if is_read(label) || weight.is_some_and(is_read) || config.data.ignore.contains(name) {
             continue;
         }
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
@@ -124,15 +147,18 @@ fn has_few_values(column: &ArrayRef) -> bool {
     })
 }
 
-/// Labels the events, keeps a hold-out, and computes the features; dictionaries are learned from the training rows alone.
+/// Labels and weighs the events, keeps a hold-out, and computes the features; dictionaries are those of the forest that is
+/// kept, else learned from the training rows alone.
 ///
 /// # Errors
-/// Of kind config for expressions that are wrong or leak, of kind data for labels that nothing can be learned from.
-pub fn prepare(config: &Config, events: Events) -> Result<Labelled, Failure> {
+/// Of kind config for expressions that are wrong or leak, or that a kept forest does not know; of kind data for labels that
+/// nothing can be learned from, and weights that are none.
+pub(super) fn prepare(config: &Config, events: Events, kept: Option<&WarmStart>) -> Result<Labelled, Failure> {
     let mut warnings = events.warnings.clone();
     let label = Expression::compile(&config.label.name, config.label_expr()?, &events.batch.schema())
         .map_err(expression_failure)?;
-    let specs = feature_expressions(config, &events, &label);
+    let weight = weight_expression(config, &events)?;
+    let specs = feature_expressions(config, &events, &label, weight.as_ref());
     if specs.is_empty() {
         return Err(Failure::config("there is no feature: the label reads every column")
             .hint("name features in [features], such as payload_length = \"payload_length(data)\""));
@@ -151,6 +177,9 @@ pub fn prepare(config: &Config, events: Events) -> Result<Labelled, Failure> {
     if let [only] = classes.names.as_slice() {
         return Err(one_class(only, array.len() - array.null_count()));
     }
+    if let Some(kept) = kept {
+        warnings.extend(kept.check_events(config, &events, &label, &classes)?);
+    }
     let labels = to_labels(&array, &classes).map_err(expression_failure)?;
     let (events, labels, n_unlabelled) = keep_labelled(events, labels)?;
     if n_unlabelled > 0 {
@@ -160,10 +189,55 @@ pub fn prepare(config: &Config, events: Events) -> Result<Labelled, Failure> {
     let holdout = stratified_holdout(&labels, &classes.names, config.holdout.test_size, config.holdout.seed)
         .map_err(fold_failure)?;
     let arrays = features.evaluate(&events.batch).map_err(expression_failure)?;
-    let schema = learn_schema(&features, &arrays, &holdout.train).map_err(expression_failure)?;
+    let learned = learn_schema(&features, &arrays, &holdout.train).map_err(expression_failure)?;
+    let schema = kept.map_or(Ok(learned.clone()), |kept| kept.schema(&features, &learned))?;
     let matrix = to_matrix(&arrays, &schema).map_err(expression_failure)?;
-    let dataset = Dataset::new(Arc::new(schema), classes, matrix, labels).map_err(|e| Failure::of(Kind::Data, e))?;
+    let mut dataset =
+        Dataset::new(Arc::new(schema), classes, matrix, labels).map_err(|e| Failure::of(Kind::Data, e))?;
+    if let Some(weights) = weights(config, weight.as_ref(), &events, &dataset, &holdout.train)? {
+        dataset = dataset.with_weights(weights).map_err(|e| Failure::of(Kind::Data, e))?;
+    }
     Ok(Labelled { events, label, features, dataset, holdout, n_unlabelled, warnings })
+}
+
+/// What each event weighs in a fit; `None` if the configuration does not say.
+fn weights(
+    config: &Config,
+    weight: Option<&Expression>,
+    events: &Events,
+    data: &Dataset,
+    train: &[u32],
+) -> Result<Option<Vec<f32>>, Failure> {
+    let Some(expression) = weight else { return Ok(None) };
+    if !FORESTS.contains(&config.model_kind()) {
+        let text = format!("`{WEIGHT}` is for forests; `{}` weighs all events alike", config.model_kind());
+        return Err(Failure::config(text).hint("leave it out, or `--set label.weight=''`"));
+    }
+    // As a feature, so that numbers of any width become floats and missing ones NaN.
+    let feature = Feature { name: WEIGHT.to_owned(), kind: FeatureKind::Number };
+    let array = expression.evaluate(&events.batch).map_err(expression_failure)?;
+    let matrix = to_matrix(&[array], &FeatureSchema::new(vec![feature])).map_err(expression_failure)?;
+    let weights = matrix.column(0);
+    let bad = |w: &f32| !(w.is_finite() && *w >= 0.0);
+    if let Some(i) = weights.iter().position(bad) {
+        let place = events.places[i];
+        let path = events.files[place.file as usize].path.display();
+        let got = if weights[i].is_nan() { "missing".to_owned() } else { weights[i].to_string() };
+        let n_bad = weights.iter().filter(|w| bad(w)).count();
+        return Err(Failure::data(format!(
+            "`{WEIGHT}` must be a number from 0 on, got {got} at {path}:{}; so on {n_bad} of {} events",
+            place.line,
+            weights.len()
+        ))
+        .hint("a missing weight of 1: coalesce(x, 1); none below 0: greatest(x, 0)"));
+    }
+    let classes = data.classes();
+    let weighs = |class: usize, row: u32| data.labels()[row as usize] as usize == class && weights[row as usize] > 0.0;
+    if let Some(class) = (0..classes.len()).find(|&class| !train.iter().any(|&row| weighs(class, row))) {
+        let text = format!("`{WEIGHT}` is 0 on every event of class `{}` to learn from", classes.names[class]);
+        return Err(Failure::data(text).hint("an event whose label is NULL is left out"));
+    }
+    Ok(Some(weights.to_vec()))
 }
 
 /// Features that tell nothing: missing or the same on every training row.

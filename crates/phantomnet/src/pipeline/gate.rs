@@ -3,8 +3,14 @@
 use std::collections::BTreeMap;
 
 use phantomnet_learn::metrics::{MetricMap, higher_is_better};
+use phantomnet_model::Probabilities;
 use serde::Serialize;
+use toml::Value;
 
+use super::data::Labelled;
+use super::judge::{judge_probabilities, labels_of, oob_metrics};
+use super::latency::Latency;
+use crate::config::{Config, Evaluate};
 use crate::failure::{Failure, nearest};
 
 /// One condition, judged.
@@ -42,13 +48,39 @@ pub fn judge(bounds: &BTreeMap<String, f64>, metrics: &MetricMap) -> Result<Gate
         .iter()
         .map(|(metric, &bound)| {
             let value = value(metric, metrics).ok_or_else(|| unknown(metric, metrics))?;
-            let at_least = higher_is_better(metric).unwrap_or(!metric.starts_with("latency_"));
+            let judged = metric.strip_prefix("oob_").unwrap_or(metric);
+            let at_least = higher_is_better(judged).unwrap_or(!metric.starts_with("latency_"));
             let passed = if at_least { value >= bound } else { value <= bound };
             let interval = metrics.get(&format!("{metric}.lo")).zip(metrics.get(&format!("{metric}.hi")));
             Ok(Condition { metric: metric.clone(), at_least, bound, value, interval, passed })
         })
         .collect::<Result<_, Failure>>()?;
     Ok(Gate { passed: conditions.iter().all(|c| c.passed), conditions })
+}
+
+/// Tells of a condition on a metric that the run will not have, before the work.
+///
+/// # Errors
+/// Of kind config, as [`judge`].
+pub(super) fn check(config: &Config, labelled: &Labelled) -> Result<(), Failure> {
+    let data = &labelled.dataset;
+    let labels = labels_of(data, &labelled.holdout.test);
+    let n_classes = data.classes().len();
+    let even = vec![1.0 / n_classes as f32; labels.len() * n_classes];
+    let even = Probabilities::new(n_classes, even);
+    let quick = Config { evaluate: Evaluate { n_bootstrap: 0, ..config.evaluate.clone() }, ..config.clone() };
+    let mut metrics = judge_probabilities(&quick, &labels, even.clone(), &even, data.classes())?.metrics;
+    let has_oob = config.model.get("oob_score").and_then(Value::as_bool).unwrap_or(false);
+    if config.cv.n_folds > 0 {
+        let folds: Vec<String> = metrics.iter().map(|(k, _)| k.to_owned()).collect();
+        metrics.extend(folds.iter().flat_map(|k| [format!("cv_{k}_mean"), format!("cv_{k}_std")]).map(|k| (k, 0.0)));
+    }
+    if has_oob {
+        metrics.extend(oob_metrics(data.classes()).iter().map(|key| (format!("oob_{key}"), 0.0)));
+    }
+    let latency = Latency { micros: vec![0.0], rows_per_second: Some(0.0) };
+    metrics.extend(latency.metrics().iter().map(|(k, v)| (k.to_owned(), v)));
+    judge(&config.gate, &metrics).map(|_| ())
 }
 
 /// Latency is kept in microseconds; a condition may give milliseconds.
@@ -79,6 +111,7 @@ mod tests {
             ("accuracy.lo", 0.8),
             ("accuracy.hi", 0.95),
             ("log_loss", 0.3),
+            ("oob_log_loss", 0.3),
             ("roc_auc", f64::NAN),
             ("latency_p99_us", 1500.0),
         ]
@@ -95,6 +128,8 @@ mod tests {
             ("accuracy", 0.91, false),
             ("log_loss", 0.3, true),
             ("log_loss", 0.29, false),
+            ("oob_log_loss", 0.4, true),
+            ("oob_log_loss", 0.2, false),
             ("roc_auc", 0.0, false),
             ("latency_p99_us", 1500.0, true),
             ("latency_p99_ms", 1.5, true),

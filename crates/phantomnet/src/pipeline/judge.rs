@@ -4,12 +4,13 @@ use phantomnet_learn::folds::{Fold, stratified_k_fold};
 use phantomnet_learn::intervals::{IntervalOptions, intervals};
 use phantomnet_learn::metrics::{Evaluation, MetricError, MetricMap, MetricOptions, evaluate};
 use phantomnet_learn::{
-    CrossValidation, CvOptions, Fit, FitContext, LearnError, Learner, Majority, Progress, cross_validate,
+    CrossValidation, CvOptions, Fit, FitContext, LearnError, Learner, Majority, OutOfBag, Progress, cross_validate,
 };
 use phantomnet_model::{Classes, Dataset, Probabilities};
 
 use super::data::{Labelled, fold_failure};
 use super::learner::zero_division;
+use super::warm_start::WarmStart;
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::signals::StopSignal;
@@ -113,19 +114,63 @@ pub(super) fn run_cross_validation(
     cross_validate(learner, data, folds, opts, &mut cx).map(Some).map_err(|e| learn_failure(e, stop))
 }
 
-/// Fits the learner on the training rows.
+/// Fits the learner on the training rows, or grows more of the forest that is kept.
 ///
 /// # Errors
 /// When the fit fails.
 pub(super) fn fit(
     config: &Config,
     learner: &dyn Learner,
+    kept: Option<&WarmStart>,
     labelled: &Labelled,
     stop: &StopSignal,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Fit, Failure> {
     let mut cx = context(config, stop, progress);
-    learner.fit(&labelled.dataset, &labelled.holdout.train, &mut cx).map_err(|e| learn_failure(e, stop))
+    let (data, rows) = (&labelled.dataset, &labelled.holdout.train);
+    let fit = match kept {
+        Some(kept) => kept.fit(data, rows, &mut cx),
+        None => learner.fit(data, rows, &mut cx),
+    };
+    fit.map_err(|e| learn_failure(e, stop))
+}
+
+/// Checks what only a fit could see otherwise, before the run is started: hyperparameters that do not go with the data.
+///
+/// # Errors
+/// Of kind config, naming the fold if only its rows are too few.
+pub(super) fn check_learner(learner: &dyn Learner, labelled: &Labelled, folds: &[Fold]) -> Result<(), Failure> {
+    let data = &labelled.dataset;
+    let failure = |error: LearnError| Failure::of(kind_of(&error), error);
+    learner.check_data(data, &labelled.holdout.train).map_err(failure)?;
+    for fold in folds {
+        learner.check_data(data, &fold.train).map_err(|source| {
+            failure(LearnError::Fold { fold: fold.fold + 1, repeat: fold.repeat + 1, source: Box::new(source) })
+        })?;
+    }
+    Ok(())
+}
+
+/// Metrics of the training rows by the trees that have not drawn them; none if there is no such row.
+///
+/// # Errors
+/// When the configuration is wrong.
+pub(super) fn judge_out_of_bag(config: &Config, oob: &OutOfBag, data: &Dataset) -> Result<MetricMap, Failure> {
+    if oob.rows.is_empty() {
+        return Ok(MetricMap::new());
+    }
+    let classes = data.classes();
+    let opts = metric_options(config, classes)?;
+    let labels = labels_of(data, &oob.rows);
+    let evaluation = evaluate(&labels, oob.probabilities.values(), &classes.names, classes.positive, opts)
+        .map_err(metric_failure)?;
+    let of = |&key: &&str| Some((format!("oob_{key}"), evaluation.metrics.get(key)?));
+    Ok(oob_metrics(classes).iter().filter_map(of).collect())
+}
+
+/// Metrics that are also taken out of bag.
+pub(super) fn oob_metrics(classes: &Classes) -> &'static [&'static str] {
+    if classes.len() == 2 { &["accuracy", "log_loss", "roc_auc"] } else { &["accuracy", "log_loss"] }
 }
 
 /// Judges the fitted model, and the majority baseline, on the hold-out.

@@ -13,6 +13,7 @@ mod model_folder;
 mod page;
 mod pictures;
 mod record;
+mod warm_start;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ use gate::Gate;
 use latency::{Effort, Latency};
 use page::Page;
 use record::Recorder;
+use warm_start::WarmStart;
 
 /// Hold-out rows whose latency is measured at most.
 const LATENCY_ROWS: usize = 500;
@@ -179,19 +181,22 @@ pub fn train(
 ) -> Result<Outcome, Failure> {
     let mut timings = Timings::start();
     observe(Event::Stage(Stage::Read));
+    let kept = WarmStart::load(config, learner)?;
     let events = timings.time(Stage::Read, || data::read(config))?;
     stop.check()?;
     observe(Event::Stage(Stage::Features));
-    let labelled = timings.time(Stage::Features, || data::prepare(config, events))?;
+    let labelled = timings.time(Stage::Features, || data::prepare(config, events, kept.as_ref()))?;
     stop.check()?;
     let folds = judge::folds(config, &labelled)?;
-    check_gate(config, &labelled)?;
+    judge::check_learner(learner, &labelled, &folds)?;
+    gate::check(config, &labelled)?;
     let staging = Staging::new(Path::new(&config.output.dir))?;
     // Until here there is nothing to close, and a signal ends the process at once.
     stop.arm()?;
     let commit = record::git_commit();
     let mut recorder = timings.time(Stage::Track, || Recorder::start(config, learner, &labelled, commit.as_deref()))?;
-    let job = Job { config, learner, labelled: &labelled, folds: &folds, commit: commit.as_deref(), stop };
+    let kept = kept.as_ref();
+    let job = Job { config, learner, kept, labelled: &labelled, folds: &folds, commit: commit.as_deref(), stop };
     match job.run(staging, &mut recorder, timings, observe) {
         Ok(outcome) => {
             recorder.finish()?;
@@ -208,6 +213,8 @@ pub fn train(
 struct Job<'a> {
     config: &'a Config,
     learner: &'a dyn Learner,
+    /// The forest of which more is grown.
+    kept: Option<&'a WarmStart>,
     labelled: &'a Labelled,
     folds: &'a [Fold],
     commit: Option<&'a str>,
@@ -231,7 +238,7 @@ impl Job<'_> {
         })?;
         observe(Event::Stage(Stage::Fit));
         let fit = timings.time(Stage::Fit, || {
-            judge::fit(config, self.learner, labelled, self.stop, &mut |p| observe(Event::Progress(p)))
+            judge::fit(config, self.learner, self.kept, labelled, self.stop, &mut |p| observe(Event::Progress(p)))
         })?;
         self.stop.check()?;
 
@@ -245,6 +252,10 @@ impl Job<'_> {
             warnings
                 .push("every held-out event is predicted right: make sure that no feature gives the label away".into());
         }
+        let oob = fit.oob.as_ref().map(|oob| judge::judge_out_of_bag(config, oob, &labelled.dataset)).transpose()?;
+        if let Some(oob) = &fit.oob {
+            warnings.extend(never_out_of_bag(oob.rows.len(), labelled.holdout.train.len()));
+        }
         let Fit { model, importances, .. } = fit;
         let savable = model.has_onnx();
         let scorer = self.save(&staging, model, savable)?;
@@ -257,6 +268,7 @@ impl Job<'_> {
         warnings.extend(slow_expressions(&scorer));
         let latency = self.latency(&scorer)?;
         let mut metrics = judgement.metrics.clone();
+        metrics.extend(oob.into_iter().flatten());
         if let Some(cv) = &cv {
             metrics.extend(cv.summary.iter().map(|(k, v)| (k.to_owned(), v)));
         }
@@ -388,23 +400,14 @@ impl Job<'_> {
     }
 }
 
-/// A gate on a metric that does not exist is told before the work, not after it.
-fn check_gate(config: &Config, labelled: &Labelled) -> Result<(), Failure> {
-    let data = &labelled.dataset;
-    let labels = labels_of(data, &labelled.holdout.test);
-    let n_classes = data.classes().len();
-    let even = vec![1.0 / n_classes as f32; labels.len() * n_classes];
-    let even = phantomnet_model::Probabilities::new(n_classes, even);
-    let quick =
-        Config { evaluate: crate::config::Evaluate { n_bootstrap: 0, ..config.evaluate.clone() }, ..config.clone() };
-    let mut metrics = judge_probabilities(&quick, &labels, even.clone(), &even, data.classes())?.metrics;
-    if config.cv.n_folds > 0 {
-        let folds: Vec<String> = metrics.iter().map(|(k, _)| k.to_owned()).collect();
-        metrics.extend(folds.iter().flat_map(|k| [format!("cv_{k}_mean"), format!("cv_{k}_std")]).map(|k| (k, 0.0)));
-    }
-    let latency = Latency { micros: vec![0.0], rows_per_second: Some(0.0) };
-    metrics.extend(latency.metrics().iter().map(|(k, v)| (k.to_owned(), v)));
-    gate::judge(&config.gate, &metrics).map(|_| ())
+/// A warning where the trees are too few for the out-of-bag metrics to be of every training event.
+fn never_out_of_bag(n_judged: usize, n_train: usize) -> Option<String> {
+    (n_judged < n_train).then(|| {
+        let n = n_train - n_judged;
+        format!(
+            "{n} of {n_train} training events were drawn by every tree and are in no out-of-bag metric: grow more trees"
+        )
+    })
 }
 
 /// A model folder that cannot be written.

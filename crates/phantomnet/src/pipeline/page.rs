@@ -103,7 +103,22 @@ impl Page<'_> {
                     .to_vec(),
                 rows_per_second: l.rows_per_second,
             }),
-            metrics: self.judgement.evaluation.metrics.iter().map(metric).collect(),
+            metrics: self
+                .judgement
+                .evaluation
+                .metrics
+                .iter()
+                .flat_map(|m| {
+                    // Out of bag beside the hold-out's; there is no baseline for it.
+                    let oob = self.metrics.get(&format!("oob_{}", m.0)).map(|value| Metric {
+                        name: format!("oob_{}", m.0),
+                        estimate: Estimate { value, interval: None },
+                        baseline: None,
+                        higher_is_better: higher_is_better(m.0),
+                    });
+                    std::iter::once(metric(m)).chain(oob)
+                })
+                .collect(),
             timings: self.timings.seconds(),
             configuration: Some(self.config.to_toml()),
             commands: vec![

@@ -256,6 +256,9 @@ pub(super) fn params(config: &Config, learner: &dyn Learner) -> Vec<Param> {
     let mut pairs = vec![("model.kind".to_owned(), learner.name().to_owned())];
     pairs.push(("data.paths".to_owned(), config.data.paths.join(" ")));
     pairs.extend(learner.params());
+    if let Some(folder) = config.model.get("warm_start").and_then(toml::Value::as_str) {
+        pairs.push(("warm_start".to_owned(), folder.to_owned()));
+    }
     if let Some(sections) = config.model_part().as_object() {
         let rest = sections.iter().filter(|(name, _)| *name != "model");
         for (name, value) in rest {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod layering;
+mod learners;
 mod program;
 mod reference;
 mod train;
