@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use phantomnet_learn::folds::{Fold, stratified_k_fold};
 use phantomnet_learn::rng::Rng;
@@ -31,6 +32,8 @@ fn learners() -> Vec<Box<dyn Learner>> {
             max_depth: Some(4),
             ..forest
         }),
+        Box::new(ForestLearner { n_estimators: 12, seed: 7, ..ForestLearner::extra_trees() }),
+        Box::new(ForestLearner::decision_tree()),
     ]
 }
 
@@ -116,13 +119,45 @@ fn threads_and_row_order_do_not_matter() {
     }
 }
 
+/// Few trees on many rows: subtrees are grown by threads of their own.
+#[test]
+fn threads_inside_a_tree_do_not_matter() {
+    let data = dataset(40_000, 2, 12);
+    let rows = all_rows(&data);
+    let deep = ForestLearner { n_estimators: 2, seed: 3, ..ForestLearner::random_forest() };
+    for learner in [ForestLearner::decision_tree(), deep] {
+        let expected = bits(&fit(&learner, &data, &rows, 1), &data);
+        for n_threads in [2, 8] {
+            assert!(bits(&fit(&learner, &data, &rows, n_threads), &data) == expected, "{} threads", n_threads);
+        }
+    }
+}
+
 #[test]
 fn seeds_matter() {
     let data = dataset(200, 2, 1);
-    let forest = |seed| ForestLearner { seed, n_estimators: 3, ..ForestLearner::random_forest() };
     let rows = all_rows(&data);
-    let of_seed = |seed| bits(&fit(&forest(seed), &data, &rows, 1), &data).0;
-    assert_ne!(of_seed(0), of_seed(1));
+    for kind in [ForestLearner::random_forest(), ForestLearner::extra_trees()] {
+        let of_seed = |seed| {
+            let forest = ForestLearner { seed, n_estimators: 3, ..kind.clone() };
+            // Their trees: without a bootstrap, all say the same of the training rows.
+            bits(&fit(&forest, &data, &rows, 1), &data).3
+        };
+        assert_ne!(of_seed(0), of_seed(1));
+    }
+}
+
+#[test]
+fn the_scale_of_weights_does_not_matter_to_a_forest() {
+    let data = dataset(150, 3, 14);
+    // Powers of two, so that the halves are exact.
+    let weights: Vec<f32> = (0..150).map(|i| [1.0, 2.0, 8.0][i % 3]).collect();
+    let forest = ForestLearner { n_estimators: 5, ..ForestLearner::random_forest() };
+    let of_scale = |scale: f32| {
+        let data = data.clone().with_weights(weights.iter().map(|w| w * scale).collect()).unwrap();
+        bits(&fit(&forest, &data, &all_rows(&data), 1), &data).0
+    };
+    assert_eq!(of_scale(1.0), of_scale(2.0));
 }
 
 #[test]
@@ -272,6 +307,37 @@ fn a_forest_stops_in_the_middle() {
         ControlFlow::Continue(())
     });
     assert!(forest.fit(&data, &all_rows(&data), &mut cx).unwrap_err().is_stopped());
+}
+
+#[test]
+fn a_tree_stops_in_the_middle() {
+    let data = dataset(400_000, 2, 15);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            stop.store(true, Ordering::Relaxed);
+        });
+        let mut cx = context(2).stop_flag(&stop);
+        let error = ForestLearner::decision_tree().fit(&data, &all_rows(&data), &mut cx).unwrap_err();
+        assert!(error.is_stopped());
+    });
+}
+
+#[test]
+fn a_forest_tells_of_each_tree() {
+    let data = dataset(60, 2, 16);
+    for learner in [ForestLearner::random_forest(), ForestLearner::extra_trees(), ForestLearner::decision_tree()] {
+        let mut told = Vec::new();
+        let mut cx = context(2).on_progress(|progress| {
+            told.push(progress);
+            ControlFlow::Continue(())
+        });
+        learner.fit(&data, &all_rows(&data), &mut cx).unwrap();
+        drop(cx);
+        let total = learner.n_estimators;
+        assert_eq!(told, (1..=total).map(|done| Progress::Trees { done, total }).collect::<Vec<_>>());
+    }
 }
 
 #[test]
