@@ -2,6 +2,8 @@
 //!
 //! A row drawn several times is one *sample* with a larger weight, never a copy.
 
+use phantomnet_model::Dataset;
+
 use crate::rng::Rng;
 
 /// A training row in a tree: row (30 bits), class (12 bits), weight (22 bits), from low to high. One word, so that moving it
@@ -44,7 +46,7 @@ impl Sample {
         (self.0 >> Self::ROW_BITS) as u32 & ((1 << Self::CLASS_BITS) - 1)
     }
 
-    /// The word of a tally that counts the class; see [`Tally`](super::tally).
+    /// The word of a tally that counts the class; see [`tally`](super::tally).
     #[inline]
     pub(super) fn word(self) -> usize {
         (self.class() / 2) as usize
@@ -116,6 +118,17 @@ impl Bag<'_> {
                 .map(|(row, weight)| Sample::new(row, class(row), (weight >> shift).clamp(1, MAX_WEIGHT))),
         );
     }
+}
+
+/// Those of `rows` that weigh anything, ascending. The others are as if they were not there: a bootstrap that drew nothing else
+/// would have nothing to learn from. Rows that do not exist stay, to be refused.
+pub(super) fn rows_with_weight(data: &Dataset, rows: &[u32]) -> Vec<u32> {
+    let mut rows = rows.to_vec();
+    if let Some(weights) = data.weights() {
+        rows.retain(|&row| weights.get(row as usize).is_none_or(|&weight| weight > 0.0));
+    }
+    rows.sort_unstable();
+    rows
 }
 
 /// Row weights in whole units: the weights themselves if they are small whole numbers, else multiples of a unit so small that

@@ -124,10 +124,11 @@ impl Binned {
             Some(match &feature.kind {
                 FeatureKind::Category { dictionary } => {
                     let column = data.column(j);
-                    let codes = rows.iter().map(|&row| column[row as usize]);
-                    let codes =
-                        codes.map(|x| (!x.is_nan()).then_some(x as u8)).zip(classes.iter().map(|&class| class.into()));
-                    Encoder::of_codes(code_order(dictionary.n_codes(), codes, class_weights))
+                    let code = |x: f32| (!x.is_nan()).then_some(x as u8);
+                    let weight = |row: u32| data.weights().map_or(1.0, |weights| weights[row as usize]);
+                    let of_rows = rows.iter().zip(classes);
+                    let of_rows = of_rows.map(|(&row, &class)| (code(column[row as usize]), class, weight(row)));
+                    Encoder::of_codes(code_order(dictionary.n_codes(), of_rows, class_weights))
                 }
                 FeatureKind::Number | FeatureKind::Boolean => Encoder::of_numbers(data.column(j), rows, max_bins),
             })

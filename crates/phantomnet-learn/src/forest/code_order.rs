@@ -14,23 +14,23 @@ const ITERATIONS: usize = 100;
 /// Hosking, *Partitioning nominal attributes in decision trees* (1999). The component is found by power iteration from the
 /// class whose shares vary most.
 ///
-/// - `rows`: code (`None` where missing) and class of each training row; codes lie below `n_codes`, at most 256.
+/// - `rows`: code (`None` where missing), class and weight of each training row; codes lie below `n_codes`, at most 256.
 pub(super) fn code_order(
     n_codes: usize,
-    rows: impl Iterator<Item = (Option<u8>, u32)>,
+    rows: impl Iterator<Item = (Option<u8>, u16, f32)>,
     class_weights: &[f64],
 ) -> Vec<u8> {
     let n_classes = class_weights.len();
-    let mut counts = vec![0_u32; n_codes * n_classes];
-    for (code, class) in rows {
+    let mut sums = vec![0.0; n_codes * n_classes];
+    for (code, class, weight) in rows {
         if let Some(code) = code {
-            counts[usize::from(code) * n_classes + class as usize] += 1;
+            sums[usize::from(code) * n_classes + usize::from(class)] += f64::from(weight);
         }
     }
     let mut codes: Vec<Code> = (0..=u8::MAX)
-        .zip(counts.chunks_exact(n_classes))
-        .filter(|(_, counts)| counts.iter().any(|&n| n > 0))
-        .map(|(code, counts)| Code::new(code, counts, class_weights))
+        .zip(sums.chunks_exact(n_classes))
+        .filter(|(_, sums)| sums.iter().any(|&sum| sum > 0.0))
+        .map(|(code, sums)| Code::new(code, sums, class_weights))
         .collect();
 
     let direction = first_component(&mut codes, n_classes);
@@ -51,8 +51,8 @@ struct Code {
 }
 
 impl Code {
-    fn new(code: u8, counts: &[u32], class_weights: &[f64]) -> Self {
-        let mut shares: Vec<f64> = counts.iter().zip(class_weights).map(|(&n, w)| f64::from(n) * w).collect();
+    fn new(code: u8, sums: &[f64], class_weights: &[f64]) -> Self {
+        let mut shares: Vec<f64> = sums.iter().zip(class_weights).map(|(sum, weight)| sum * weight).collect();
         let weight: f64 = shares.iter().sum();
         shares.iter_mut().for_each(|share| *share /= weight);
         Self { code, weight, shares, place: 0.0 }
@@ -101,10 +101,17 @@ mod tests {
 
     /// Rows of code `k` and class `c`: `counts[k][c]`.
     fn order<const C: usize>(counts: &[[u32; C]], class_weights: [f64; C]) -> Vec<u8> {
-        let rows = (0u8..).zip(counts).flat_map(|(code, counts)| {
-            (0u32..).zip(counts).flat_map(move |(class, &n)| std::iter::repeat_n((Some(code), class), n as usize))
-        });
-        code_order(counts.len(), rows.chain([(None, 0)]), &class_weights)
+        let repeated = cells(counts).flat_map(|(code, class, n)| std::iter::repeat_n((code, class, 1.0), n as usize));
+        let order = code_order(counts.len(), repeated.chain([(None, 0, 1.0)]), &class_weights);
+        let weighted = cells(counts).map(|(code, class, n)| (code, class, n as f32));
+        assert_eq!(code_order(counts.len(), weighted, &class_weights), order, "weights are repetitions");
+        order
+    }
+
+    fn cells<const C: usize>(counts: &[[u32; C]]) -> impl Iterator<Item = (Option<u8>, u16, u32)> {
+        (0u8..)
+            .zip(counts)
+            .flat_map(|(code, counts)| (0u16..).zip(counts).map(move |(class, &n)| (Some(code), class, n)))
     }
 
     #[rstest]

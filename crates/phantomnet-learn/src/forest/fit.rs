@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use phantomnet_model::{Dataset, Forest, Model, Node, Tree, leaf_probabilities, tree_units};
 
-use super::bag::{Bag, MAX_CLASSES, Sample, whole_units};
+use super::bag::{Bag, MAX_CLASSES, Sample, rows_with_weight, whole_units};
 use super::binning::{Binned, Values};
 use super::groups::CodeOrder;
 use super::grower::{Grower, Grown, Limits, Workshop};
@@ -58,15 +58,14 @@ impl ForestLearner {
         cx: &mut FitContext<'_>,
     ) -> Result<Fitted, LearnError> {
         self.check_ranges()?;
-        let class_counts = cx.class_counts(data, rows)?;
+        // The bootstrap draws places among the rows: sorted, they do not depend on the caller's order.
+        let mut rows = rows_with_weight(data, rows);
+        let class_counts = cx.class_counts(data, &rows)?;
         self.check_for(data, rows.len())?;
         kept.map_or(Ok(()), |kept| self.check_kept(kept, data))?;
         let (n_classes, n_features) = (class_counts.len(), data.n_features());
         let class_weights = self.class_weight.resolve(&data.classes().names, &class_counts)?;
 
-        // The bootstrap draws places among the rows: sorted, they do not depend on the caller's order.
-        let mut rows = rows.to_vec();
-        rows.sort_unstable();
         let classes: Vec<u16> = rows.iter().map(|&row| data.labels()[row as usize] as u16).collect();
         let weights = data.weights().map(|weights| rows.iter().map(|&row| weights[row as usize]).collect::<Vec<_>>());
         let pool = thread_pool(cx.n_threads())?;
