@@ -138,7 +138,7 @@ impl ForestLearner {
     }
 
     /// The orders of codes that the trees take in turn.
-    fn code_orders(&self, values: &[Values]) -> Vec<Vec<Option<CodeOrder>>> {
+    pub(super) fn code_orders(&self, values: &[Values]) -> Vec<Vec<Option<CodeOrder>>> {
         /// A fitted forest keeps a table for each order of each category; so many in all it walks at full speed.
         const N_TABLES: usize = 48;
         /// Enough to make trees differ.
@@ -295,7 +295,7 @@ fn share_out_again(tree: &Tree, units: u32, n_classes: usize) -> Tree {
 }
 
 /// Share of each feature in the impurity that the splits of a tree took away; all zero if it has none.
-fn importances(grown: &Grown, n_features: usize) -> Vec<f64> {
+pub(super) fn importances(grown: &Grown, n_features: usize) -> Vec<f64> {
     let mut importances = vec![0.0; n_features];
     grown.decreases.iter().for_each(|&(feature, decrease)| importances[feature as usize] += decrease);
     normalise(&mut importances);
@@ -303,7 +303,7 @@ fn importances(grown: &Grown, n_features: usize) -> Vec<f64> {
 }
 
 /// Makes shares of what is not negative; leaves all zeros alone.
-fn normalise(importances: &mut [f64]) {
+pub(super) fn normalise(importances: &mut [f64]) {
     let sum: f64 = importances.iter().sum();
     if sum > 0.0 {
         importances.iter_mut().for_each(|x| *x /= sum);
@@ -311,7 +311,7 @@ fn normalise(importances: &mut [f64]) {
 }
 
 /// Threads of this fit alone: a program's global pool is its own affair.
-fn thread_pool(n_threads: NonZeroUsize) -> Result<rayon::ThreadPool, LearnError> {
+pub(super) fn thread_pool(n_threads: NonZeroUsize) -> Result<rayon::ThreadPool, LearnError> {
     let n_threads = n_threads.get();
     rayon::ThreadPoolBuilder::new()
         .num_threads(n_threads)

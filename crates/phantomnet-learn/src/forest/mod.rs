@@ -19,11 +19,15 @@ mod groups;
 mod grower;
 mod histogram;
 mod max_features;
+#[cfg(any(test, feature = "exact"))]
+mod naive;
 mod oob;
 mod params;
 mod partition;
 mod split;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub use criterion::Criterion;
 pub use max_features::MaxFeatures;
