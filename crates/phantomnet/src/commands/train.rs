@@ -50,17 +50,20 @@ impl Bar {
         } else {
             ProgressBar::hidden()
         };
+        let bar = Self { bar, work: Work { n_folds, stage: Stage::Read, n_folds_done: 0 } };
+        bar.draw_as("{msg}");
         // Trees end in bursts, as many as there are threads; the time left goes on between them.
-        if !bar.is_hidden() {
-            bar.enable_steady_tick(Duration::from_millis(200));
+        if !bar.bar.is_hidden() {
+            bar.bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { bar, work: Work { n_folds, stage: Stage::Read, n_folds_done: 0 } }
+        bar
     }
 
     fn show(&mut self, event: Event) {
         match event {
             Event::Stage(stage) => {
                 self.work = Work { stage, n_folds_done: 0, ..self.work };
+                self.draw_as("{msg}");
                 self.bar.set_message(match stage {
                     Stage::Read => "reading events",
                     Stage::Features => "features",
@@ -69,7 +72,6 @@ impl Bar {
                     Stage::Evaluate => "evaluation",
                     Stage::Track => "recording",
                 });
-                self.draw_as("{msg}");
                 self.bar.reset();
             }
             Event::Progress(progress) => {
