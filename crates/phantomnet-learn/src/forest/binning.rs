@@ -313,3 +313,6 @@ pub(super) fn threshold_between(lower: f32, upper: f32) -> f32 {
     let middle = ((f64::from(lower) + f64::from(upper)) / 2.0) as f32;
     if middle.is_finite() && middle < upper { middle } else { lower }
 }
+
+#[cfg(test)]
+mod tests;

@@ -262,7 +262,7 @@ impl BestCut {
 /// Of ascending numbers, which there are, the one nearest to `x`; of two the lower.
 fn nearest(sorted: &[f32], x: f32) -> f32 {
     let above = sorted.partition_point(|&cut| cut < x);
-    // Neither difference overflows.
+    // As f32 they would be rounded.
     let distance = |cut: f32| (f64::from(cut) - f64::from(x)).abs();
     match (above.checked_sub(1).map(|below| sorted[below]), sorted.get(above)) {
         (Some(below), Some(&above)) if distance(below) <= distance(above) => below,
@@ -271,3 +271,6 @@ fn nearest(sorted: &[f32], x: f32) -> f32 {
         (None, None) => x,
     }
 }
+
+#[cfg(test)]
+mod tests;
