@@ -83,6 +83,8 @@ def measurements(args, runner, first_round):
     libraries = chosen("libraries", args.libraries, libraries) if args.libraries else libraries
     rounds = args.rounds if args.rounds is not None else 1 if args.quick else 3
     seconds = 0.1 if args.quick else 1.0
+    if rounds == 0:
+        return
     for name in names:
         case = KNOWN[name]
         try:
