@@ -1,11 +1,12 @@
-"""Compares our random forest and logistic regression with scikit-learn's on NSL-KDD.
+"""Compares our forests and logistic regression with scikit-learn's on NSL-KDD.
 
     forest_check.py NSL_KDD_FOLDER FIT_CSV [--full] [--classes 2|5] [--seeds N] [--threads N] [--trees N]
+                    [--set NAME=VALUE...]
 
 NSL_KDD_FOLDER holds KDDTrain+_20Percent.txt (or KDDTrain+.txt.gz with --full) and KDDTest+.txt; FIT_CSV is the release
-build of `crates/phantomnet-learn/examples/fit_csv.rs`. Strings are ordinal-encoded for both sides alike. Prints the
-metrics of each side: mean and standard deviation over the seeds, and the difference in standard errors. Needs
-numpy, pandas and scikit-learn (written against 1.9.1).
+build of `crates/phantomnet-learn/examples/fit_csv.rs`. --set gives a hyperparameter to the forests and trees of both sides.
+Strings are ordinal-encoded for both sides alike. Prints the metrics of each side: mean and standard deviation over the
+seeds, and the difference in standard errors. Needs numpy, pandas and scikit-learn (written against 1.9.1).
 """
 
 import argparse
@@ -13,13 +14,15 @@ import pathlib
 import subprocess
 import tempfile
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 DOS = "back land neptune pod smurf teardrop apache2 udpstorm processtable worm mailbomb".split()
 PROBE = "satan ipsweep nmap portsweep mscan saint".split()
@@ -84,6 +87,27 @@ def table(rows):
         )
 
 
+def value_of(text):
+    """The Python value of a hyperparameter that our program takes as text."""
+    for parse in (int, float):
+        try:
+            return parse(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False}.get(text, text)
+
+
+def forests(n_trees, n_threads, params):
+    """Our name, our params, and scikit-learn's classifier of a seed."""
+    params = dict(param.split("=") for param in params)
+    theirs = {name: value_of(text) for name, text in params.items()}
+    own = [f"{name}={text}" for name, text in params.items()]
+    for name, classifier in [("random_forest", RandomForestClassifier), ("extra_trees", ExtraTreesClassifier)]:
+        fit = partial(classifier, n_trees, n_jobs=n_threads, **theirs)
+        yield name, [f"n_estimators={n_trees}", *own], fit
+    yield "decision_tree", own, partial(DecisionTreeClassifier, **theirs)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
@@ -93,6 +117,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--trees", type=int, default=100)
+    parser.add_argument("--set", action="append", default=[], dest="params", metavar="NAME=VALUE")
     args = parser.parse_args()
 
     x, y, x_test, y_test = load(args.folder, args.full, args.classes)
@@ -102,19 +127,20 @@ def main():
         files = [str(pathlib.Path(folder) / name) for name in ("train.csv", "test.csv", "out.csv")]
         write(files[0], x, y)
         write(files[1], x_test, y_test)
-        rows = {name: ([], []) for name in names}
-        for seed in range(args.seeds):
-            p, seconds = ours(args.program, "forest", files, seed, args.threads, f"n_estimators={args.trees}")
-            for name, value in zip(names, (*judge(y_test, p), seconds)):
-                rows[name][0].append(value)
-            theirs = RandomForestClassifier(args.trees, random_state=seed, n_jobs=args.threads)
-            start = time.perf_counter()
-            theirs.fit(x, y)
-            seconds = time.perf_counter() - start
-            for name, value in zip(names, (*judge(y_test, theirs.predict_proba(x_test)), seconds)):
-                rows[name][1].append(value)
-        print("random forest")
-        table(rows)
+        for learner, params, classifier in forests(args.trees, args.threads, args.params):
+            rows = {name: ([], []) for name in names}
+            for seed in range(args.seeds):
+                p, seconds = ours(args.program, learner, files, seed, args.threads, *params)
+                for name, value in zip(names, (*judge(y_test, p), seconds)):
+                    rows[name][0].append(value)
+                theirs = classifier(random_state=seed)
+                start = time.perf_counter()
+                theirs.fit(x, y)
+                seconds = time.perf_counter() - start
+                for name, value in zip(names, (*judge(y_test, theirs.predict_proba(x_test)), seconds)):
+                    rows[name][1].append(value)
+            print(learner)
+            table(rows)
 
         scaler = StandardScaler().fit(x.astype(np.float64))
         # Its L-BFGS stops early at any tolerance: on two classes at a gradient of 1.5e-5.

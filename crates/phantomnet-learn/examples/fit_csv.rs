@@ -1,8 +1,9 @@
 //! How good are our learners on a table of numbers, and how long do they take?
 //!
-//! `fit_csv LEARNER TRAIN.csv TEST.csv OUT.csv SEED THREADS [PARAM=VALUE...]` fits `forest` or `logistic` and writes the
-//! class probabilities of the test rows. Tables have no header; the label, a class number, is the last column; an empty
-//! field is missing. `tools/parity/forest_check.py` compares the probabilities with scikit-learn's.
+//! `fit_csv LEARNER TRAIN.csv TEST.csv OUT.csv SEED THREADS [PARAM=VALUE...]` fits `random_forest`, `extra_trees`,
+//! `decision_tree` or `logistic` and writes the class probabilities of the test rows. Tables have no header; the label, a class
+//! number, is the last column; an empty field is missing. `tools/parity/forest_check.py` compares the probabilities with
+//! scikit-learn's.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program, not a library")]
 
@@ -11,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use phantomnet_learn::{FitContext, ForestLearner, Learner, LogisticRegression, MaxFeatures};
+use phantomnet_learn::{ClassWeight, Criterion, FitContext, ForestLearner, Learner, LogisticRegression, MaxFeatures};
 use phantomnet_model::{Classes, Dataset, FeatureSchema, Matrix};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -55,25 +56,58 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn learner_of(name: &str, seed: u64, params: &[String]) -> Result<Box<dyn Learner>, Box<dyn Error>> {
-    let mut forest = ForestLearner { seed, ..ForestLearner::random_forest() };
-    let mut logistic = LogisticRegression::default();
-    for param in params {
-        match param.split_once('=').ok_or("a param is NAME=VALUE")? {
-            ("n_estimators", value) => forest.n_estimators = value.parse()?,
-            ("max_depth", value) => forest.max_depth = Some(value.parse()?),
-            ("max_features", value) => forest.max_features = MaxFeatures::Count(value.parse()?),
-            ("min_samples_leaf", value) => forest.min_samples_leaf = value.parse()?,
-            ("c", value) => logistic.c = value.parse()?,
-            ("tol", value) => logistic.tol = value.parse()?,
-            ("max_iter", value) => logistic.max_iter = value.parse()?,
-            (name, _) => return Err(format!("unknown param `{name}`").into()),
+    let params = params.iter().map(|param| param.split_once('=').ok_or("a param is NAME=VALUE"));
+    let params = params.collect::<Result<Vec<_>, _>>()?;
+    let forest = match name {
+        "random_forest" => ForestLearner::random_forest(),
+        "extra_trees" => ForestLearner::extra_trees(),
+        "decision_tree" => ForestLearner::decision_tree(),
+        "logistic" => return logistic_of(&params),
+        _ => {
+            let known = "`random_forest`, `extra_trees`, `decision_tree`, `logistic`";
+            return Err(format!("unknown learner `{name}`; learners are {known}").into());
+        }
+    };
+    forest_of(ForestLearner { seed, ..forest }, &params)
+}
+
+fn forest_of(mut forest: ForestLearner, params: &[(&str, &str)]) -> Result<Box<dyn Learner>, Box<dyn Error>> {
+    for &(name, value) in params {
+        match name {
+            "n_estimators" => forest.n_estimators = value.parse()?,
+            "criterion" => forest.criterion = criterion_of(value)?,
+            "max_depth" => forest.max_depth = Some(value.parse()?),
+            "max_features" => forest.max_features = MaxFeatures::Count(value.parse()?),
+            "min_samples_split" => forest.min_samples_split = value.parse()?,
+            "min_samples_leaf" => forest.min_samples_leaf = value.parse()?,
+            "max_leaf_nodes" => forest.max_leaf_nodes = Some(value.parse()?),
+            "min_impurity_decrease" => forest.min_impurity_decrease = value.parse()?,
+            "class_weight" if value == "balanced" => forest.class_weight = ClassWeight::Balanced,
+            "class_weight" if value == "balanced_subsample" => forest.class_weight = ClassWeight::BalancedSubsample,
+            "bootstrap" => forest.bootstrap = value.parse()?,
+            "max_bins" => forest.max_bins = value.parse()?,
+            _ => return Err(format!("unknown param `{name}={value}` of a forest").into()),
         }
     }
-    match name {
-        "forest" => Ok(Box::new(forest)),
-        "logistic" => Ok(Box::new(logistic)),
-        _ => Err(format!("unknown learner `{name}`; learners are `forest`, `logistic`").into()),
+    Ok(Box::new(forest))
+}
+
+fn criterion_of(value: &str) -> Result<Criterion, String> {
+    let all = [Criterion::Gini, Criterion::Entropy, Criterion::LogLoss];
+    all.into_iter().find(|criterion| criterion.to_string() == value).ok_or(format!("unknown criterion `{value}`"))
+}
+
+fn logistic_of(params: &[(&str, &str)]) -> Result<Box<dyn Learner>, Box<dyn Error>> {
+    let mut logistic = LogisticRegression::default();
+    for &(name, value) in params {
+        match name {
+            "c" => logistic.c = value.parse()?,
+            "tol" => logistic.tol = value.parse()?,
+            "max_iter" => logistic.max_iter = value.parse()?,
+            _ => return Err(format!("unknown param `{name}={value}` of logistic regression").into()),
+        }
     }
+    Ok(Box::new(logistic))
 }
 
 /// Feature columns and labels.
