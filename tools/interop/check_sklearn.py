@@ -207,16 +207,15 @@ def check_nsl(binary, folder, quick):
 
 
 def compare(what, ours, theirs):
-    """Means over the seeds: ours may be worse by three standard errors and a little.
+    """Means over the seeds: ours may be worse by three standard errors of the difference.
 
-    The little is what two sound forests differ by in these data, where the test file has attacks that training lacks:
-    ours splits categories natively, scikit-learn's their codes, and each breaks ties between equal splits in its own
-    way. Three standard errors are what the seeds make of it.
+    But by no less than a floor: the spread of a few seeds may come out far too small, and two sound forests differ a little on
+    rows of attacks that training lacks, where ours splits categories and scikit-learn their codes.
     """
-    for at, (metric, sign, little) in enumerate([("accuracy", 1, 0.01), ("log loss", -1, 0.1), ("ROC AUC", 1, 0.01)]):
+    for at, (metric, sign, floor) in enumerate([("accuracy", 1, 0.005), ("log loss", -1, 0.05), ("ROC AUC", 1, 0.004)]):
         mine, peer = ours[:, at], theirs[:, at]
         error = np.sqrt((mine.var(ddof=1) + peer.var(ddof=1)) / len(mine))
-        tolerance = 3 * error + little * (peer.mean() if sign < 0 else 1)
+        tolerance = max(3 * error, floor * (peer.mean() if sign < 0 else 1))
         stated = f"{what}, {metric}, mean of {len(mine)} seeds: {mine.mean():.4f}, scikit-learn {peer.mean():.4f}"
         check(f"{stated} (may be worse by {tolerance:.4f})", sign * (peer.mean() - mine.mean()) <= tolerance)
 
