@@ -3,6 +3,11 @@
 //! A category test has no operator in `ai.onnx.ml` 3. It becomes a chain of `BRANCH_EQ` nodes, one per code, whose true branches
 //! all lead to the left child (the form that LightGBM's converter introduced and ONNX Runtime accepts and folds back
 //! into set membership); the false branch of the last leads to the right child.
+//!
+//! ONNX Runtime (1.32) does not stop folding at the end of a chain whose false branch leads to another one on the same feature:
+//! it goes on while the left children seem the same to it, and of those it compares the share of the first class alone, and not
+//! where missing values go. Between such chains, and in place of a chain for no code at all, stands a `BRANCH_LT` node that no
+//! value passes.
 
 use std::borrow::Borrow;
 
@@ -14,6 +19,7 @@ pub(crate) const OPERATOR: &str = "TreeEnsembleClassifier";
 
 const AT_MOST: &str = "BRANCH_LEQ";
 const EQUAL: &str = "BRANCH_EQ";
+const BELOW: &str = "BRANCH_LT";
 const LEAF: &str = "LEAF";
 
 /// The node columns of the operator, and the leaf columns after them.
@@ -77,8 +83,10 @@ impl Columns {
         let mut next = 0_i64;
         for node in tree.nodes() {
             first.push(next);
-            next += match node {
-                Node::Split { test: Test::In(set), .. } => set.len().max(1) as i64,
+            next += match *node {
+                Node::Split { feature, test: Test::In(set), right, .. } => {
+                    chain(&set, feature, &tree.nodes()[right as usize]).count() as i64
+                }
                 _ => 1,
             };
         }
@@ -94,21 +102,18 @@ impl Columns {
                     }
                 }
                 Node::Split { feature, test, missing_left, left, right } => {
-                    let (feature, left, right) = (i64::from(feature), first[left as usize], first[right as usize]);
+                    let right_child = &tree.nodes()[right as usize];
+                    let (left, right) = (first[left as usize], first[right as usize]);
+                    let at = |id| [t, id, i64::from(feature)];
                     match test {
                         Test::AtMost(threshold) => {
-                            self.push_node([t, id, feature], AT_MOST, threshold, [left, right], missing_left);
-                        }
-                        // No value equals -1, which no code has: everything that is not missing goes right.
-                        Test::In(set) if set.is_empty() => {
-                            self.push_node([t, id, feature], EQUAL, -1.0, [left, right], missing_left);
+                            self.push_node(at(id), AT_MOST, threshold, [left, right], missing_left);
                         }
                         Test::In(set) => {
-                            let n = set.len() as i64;
-                            for (k, code) in (0_i64..).zip(set.codes()) {
-                                let otherwise = if k + 1 == n { right } else { id + k + 1 };
-                                let at = [t, id + k, feature];
-                                self.push_node(at, EQUAL, f32::from(code), [left, otherwise], missing_left);
+                            let mut rows = (id..).zip(chain(&set, feature, right_child)).peekable();
+                            while let Some((id, (mode, value))) = rows.next() {
+                                let otherwise = rows.peek().map_or(right, |&(next, _)| next);
+                                self.push_node(at(id), mode, value, [left, otherwise], missing_left);
                             }
                         }
                     }
@@ -128,6 +133,13 @@ impl Columns {
         self.right.push(children[1]);
         self.missing_left.push(i64::from(missing_left));
     }
+}
+
+/// The modes and values of the rows of a category test whose right child is `right`.
+fn chain(set: &CategorySet, feature: u32, right: &Node) -> impl Iterator<Item = (&'static str, f32)> {
+    let goes_on = matches!(right, Node::Split { feature: other, test: Test::In(_), .. } if *other == feature);
+    let end = (goes_on || set.is_empty()).then_some((BELOW, f32::NEG_INFINITY));
+    set.codes().map(|code| (EQUAL, f32::from(code))).chain(end)
 }
 
 /// Reads the trees of the operator that [`fragment`] wrote, as they stand in it.
@@ -226,7 +238,7 @@ impl RawNodes<'_> {
         let mut folded: Vec<(usize, usize)> = Vec::new();
         let mut row = rows.start;
         while row < rows.end {
-            let len = if self.mode[row] == EQUAL.as_bytes() { self.chain(row, &rows) } else { 1 };
+            let len = if self.is(EQUAL, row) { self.chain(row, &rows) } else { 1 };
             index[row - rows.start] = folded.len() as u32;
             folded.push((row, len));
             row += len;
@@ -263,7 +275,7 @@ impl RawNodes<'_> {
                     continue;
                 }
                 m if m == AT_MOST.as_bytes() => Test::AtMost(self.value[row]),
-                m if m == EQUAL.as_bytes() => Test::In(
+                m if m == EQUAL.as_bytes() || m == BELOW.as_bytes() => Test::In(
                     self.codes(row..row + len)
                         .ok_or_else(|| format!("{}: not a category code from 0 to 255", place(row)))?,
                 ),
@@ -281,12 +293,17 @@ impl RawNodes<'_> {
         Ok(Tree::new(nodes, leaves))
     }
 
-    /// Length of the chain of equality rows that starts at `row`.
+    fn is(&self, mode: &str, row: usize) -> bool {
+        self.mode[row] == mode.as_bytes()
+    }
+
+    /// Length of the chain that starts with the equality at `row`.
     fn chain(&self, row: usize, rows: &std::ops::Range<usize>) -> usize {
         let continues = |r: usize| {
             r + 1 < rows.end
                 && self.right[r] == (r + 1 - rows.start) as i64
-                && self.mode[r + 1] == EQUAL.as_bytes()
+                && self.is(EQUAL, r)
+                && (self.is(EQUAL, r + 1) || self.is(BELOW, r + 1))
                 && self.left[r + 1] == self.left[row]
                 && self.feature[r + 1] == self.feature[row]
                 && self.missing_left[r + 1] == self.missing_left[row]
@@ -294,18 +311,60 @@ impl RawNodes<'_> {
         1 + (row..rows.end).take_while(|&r| continues(r)).count()
     }
 
-    /// The codes a chain compares with; `None` if one is no code. -1 stands for none.
+    /// The codes a chain compares with; `None` if one is no code.
     fn codes(&self, rows: std::ops::Range<usize>) -> Option<CategorySet> {
         let mut set = CategorySet::default();
-        if self.value[rows.clone()] == [-1.0] {
-            return Some(set);
-        }
-        for &value in &self.value[rows] {
+        for row in rows.filter(|&row| self.is(EQUAL, row)) {
+            let value = self.value[row];
             if !(0.0..=255.0).contains(&value) || value.fract() != 0.0 {
                 return None;
             }
             set.insert(value as u8);
         }
         Some(set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(codes: &[u8]) -> CategorySet {
+        let mut set = CategorySet::default();
+        codes.iter().for_each(|&code| set.insert(code));
+        set
+    }
+
+    #[test]
+    fn a_chain_is_closed_before_another_on_the_same_feature() {
+        let split = |feature, codes, left, right| Node::Split {
+            feature,
+            test: Test::In(set(codes)),
+            missing_left: false,
+            left,
+            right,
+        };
+        // Right of the root feature 0 is tested again, right of that feature 1, and right of that feature 0 for no code.
+        let nodes = vec![
+            split(0, &[2, 40], 1, 2),
+            Node::Leaf(0),
+            split(0, &[3], 3, 4),
+            Node::Leaf(1),
+            split(1, &[3], 5, 6),
+            Node::Leaf(2),
+            split(0, &[], 7, 8),
+            Node::Leaf(3),
+            Node::Leaf(4),
+        ];
+        let tree = Tree::new(nodes, [1.0, 0.0].repeat(5));
+        let names = ["benign".to_owned(), "attack".to_owned()];
+        let fragment = fragment(2, std::iter::once(&tree), &names);
+        let operator = &fragment.nodes[0];
+        let modes = &operator.attribute("nodes_modes").unwrap().strings;
+        let modes: Vec<&str> = modes.iter().map(|mode| str::from_utf8(mode).unwrap()).collect();
+        let expected = [EQUAL, EQUAL, BELOW, LEAF, EQUAL, LEAF, EQUAL, LEAF, BELOW, LEAF, LEAF];
+        assert_eq!(modes, expected);
+        assert_eq!(operator.attribute("nodes_falsenodeids").unwrap().ints, [1, 2, 4, 0, 6, 0, 8, 0, 10, 0, 0]);
+        assert_eq!(read(operator, &names).unwrap(), [tree]);
     }
 }
