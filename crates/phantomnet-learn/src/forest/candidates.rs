@@ -2,6 +2,7 @@
 
 use super::bag::Sample;
 use super::binning::Bins;
+use super::counts::Counts;
 use super::criterion::{Criterion, Entropy, Gini, TwoClassGini};
 use super::groups::Groups;
 use super::grower::Grower;
@@ -12,29 +13,42 @@ use crate::rng::SplitMix;
 
 /// A set of features.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FeatureSet(Vec<u64>);
+pub(super) struct FeatureSet {
+    n_features: u32,
+    words: Vec<u64>,
+}
 
 impl FeatureSet {
     pub(super) fn empty(n_features: usize) -> Self {
-        Self(vec![0; n_features.div_ceil(64)])
+        Self { n_features: n_features as u32, words: vec![0; n_features.div_ceil(64)] }
+    }
+
+    /// Features that there are, in the set or not.
+    pub(super) fn n_features(&self) -> usize {
+        self.n_features as usize
     }
 
     /// The features as bits, to be kept elsewhere.
     pub(super) fn words(&self) -> &[u64] {
-        &self.0
+        &self.words
     }
 
     /// The same, to be brought back.
     pub(super) fn words_mut(&mut self) -> &mut [u64] {
-        &mut self.0
+        &mut self.words
+    }
+
+    /// The features that are not in the set, ascending.
+    pub(super) fn others(&self) -> impl Iterator<Item = u32> {
+        (0..self.n_features).filter(|&feature| !self.contains(feature))
     }
 
     fn insert(&mut self, feature: u32) {
-        self.0[feature as usize / 64] |= 1 << (feature % 64);
+        self.words[feature as usize / 64] |= 1 << (feature % 64);
     }
 
     fn contains(&self, feature: u32) -> bool {
-        self.0[feature as usize / 64] >> (feature % 64) & 1 == 1
+        self.words[feature as usize / 64] >> (feature % 64) & 1 == 1
     }
 }
 
@@ -51,6 +65,8 @@ pub(super) struct Candidates {
     pub(super) constant: FeatureSet,
     /// Tally of the node.
     pub(super) node: Vec<u64>,
+    /// Counts of the node by all features, if it keeps them.
+    pub(super) counts: Option<Counts>,
     /// Tally of the prefix of the best cut, the missing values counted where they go.
     pub(super) prefix: Vec<u64>,
     /// Tally of the rest of the node.
@@ -67,6 +83,7 @@ impl Candidates {
             cutter: Cutter::new(layout, u32::try_from(min_samples_leaf).unwrap_or(u32::MAX)),
             constant: FeatureSet::empty(n_features),
             node: vec![0; layout.n_words],
+            counts: None,
             prefix: vec![0; layout.n_words],
             rest: vec![0; layout.n_words],
         }
@@ -91,6 +108,9 @@ impl Candidates {
         let mut best: Option<BestCut> = None;
         let mut n_drawn = 0;
         self.prefix.fill(0);
+        if self.counts.is_none() && grower.keeps_counts(samples.len()) {
+            self.counts = Some(self.count_all(grower, bins, samples));
+        }
         while n_drawn < n_features && (n_drawn < max_features || best.is_none()) {
             // Beyond `max_features` one at a time, since one is enough.
             let until = if n_drawn < max_features { max_features } else { n_drawn + 1 };
@@ -109,10 +129,13 @@ impl Candidates {
             if !(grower.is_wanted)() {
                 break;
             }
-            if n_slots > 0 {
+            if n_slots > 0 && self.counts.is_none() {
                 self.histograms.fill(bins, samples, &slots[..n_slots]);
             }
             for (slot, &feature) in slots[..n_slots].iter().enumerate() {
+                if let Some(counts) = &self.counts {
+                    counts.load(feature, &mut self.histograms, slot);
+                }
                 self.consider(grower, key, feature, slot, &mut best);
             }
         }
@@ -122,6 +145,11 @@ impl Candidates {
         self.rest.copy_from_slice(&self.node);
         subtract(&mut self.rest, &self.prefix);
         best
+    }
+
+    /// Counts samples of the node by all features that are not constant in it.
+    pub(super) fn count_all(&mut self, grower: &Grower<'_>, bins: Bins<'_>, samples: &[Sample]) -> Counts {
+        Counts::of(bins, samples, &self.constant, &mut self.histograms, grower.is_wanted)
     }
 
     /// Cuts the feature that was counted in a slot, and keeps the cut if it is the best so far.

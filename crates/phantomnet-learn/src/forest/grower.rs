@@ -8,6 +8,7 @@ use phantomnet_model::{Node, PROBABILITY_UNITS, Tree, leaf_probabilities};
 use super::bag::Sample;
 use super::binning::{Binned, Bins, Values};
 use super::candidates::{Candidates, FeatureSet};
+use super::counts::Counts;
 use super::criterion::Criterion;
 use super::groups::CodeOrder;
 use super::partition::{Copies, divide};
@@ -78,10 +79,17 @@ struct Pending {
     copy: usize,
 }
 
-/// Pending nodes, the last one in first out. Their tallies and constant features lie beside them.
+impl Pending {
+    fn n_samples(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// Pending nodes with the counts that they keep, the last one in first out. Their tallies and constant features lie beside
+/// them.
 #[derive(Debug, Default)]
 struct Stack {
-    pending: Vec<Pending>,
+    pending: Vec<(Pending, Option<Counts>)>,
     words: Vec<u64>,
 }
 
@@ -107,11 +115,11 @@ impl Workshop {
     }
 
     /// Queues the children of a node, the left one to be taken first; `prefix` and `rest` of the candidates are their tallies.
-    fn push(&mut self, [left, right]: [Option<Pending>; 2]) {
+    fn push(&mut self, [left, right]: [Option<Pending>; 2], [left_counts, right_counts]: [Option<Counts>; 2]) {
         let Candidates { prefix, rest, constant, .. } = &self.candidates;
-        for (child, tally) in [(right, rest), (left, prefix)] {
+        for (child, counts, tally) in [(right, right_counts, rest), (left, left_counts, prefix)] {
             if let Some(child) = child {
-                self.stack.push(child, tally, constant);
+                self.stack.push(child, counts, tally, constant);
             }
         }
     }
@@ -123,6 +131,7 @@ struct Root {
     key: u64,
     tally: Vec<u64>,
     constant: FeatureSet,
+    counts: Option<Counts>,
     /// Weight times impurity that each split takes away at least.
     min_decrease: f64,
     /// Forks on the way from the root of the tree.
@@ -148,7 +157,7 @@ impl Grower<'_> {
         let weight: f64 = self.layout.weights(&tally, self.class_weights).sum();
         let min_decrease = self.limits.min_impurity_decrease * weight;
         let constant = FeatureSet::empty(self.orders.len());
-        let root = Root { depth: 0, key, tally, constant, min_decrease, n_forks: 0 };
+        let root = Root { depth: 0, key, tally, constant, counts: None, min_decrease, n_forks: 0 };
         match self.limits.max_leaf_nodes {
             None => self.grow_depth_first(root, samples, workshop),
             Some(max) => self.grow_best_first(root, samples, workshop, max),
@@ -175,16 +184,17 @@ impl Grower<'_> {
                 continue;
             };
             let children = self.split(&pending, &best, decrease, &mut samples, workshop, &mut grown);
+            let counts = self.counts_of(children, &pending, &samples, workshop);
             if let [Some(left), Some(right)] = children
                 && self.forks
                 && n_forks < MAX_FORKS
                 // The samples of a copy mean nothing elsewhere.
                 && pending.copy == 0
-                && [left, right].iter().all(|child| child.end - child.start >= MIN_FORK_SAMPLES)
+                && [left, right].iter().all(|child| child.n_samples() >= MIN_FORK_SAMPLES)
             {
-                self.fork([left, right], &mut samples, workshop, min_decrease, n_forks + 1, &mut grown)?;
+                self.fork([left, right], counts, &mut samples, workshop, min_decrease, n_forks + 1, &mut grown)?;
             } else {
-                workshop.push(children);
+                workshop.push(children, counts);
             }
         }
         Some(grown)
@@ -212,18 +222,21 @@ impl Grower<'_> {
                 match self.best_cut(&pending, of_node, min_decrease, workshop) {
                     None => self.push_leaf(pending.node, &workshop.candidates.node, &mut grown),
                     Some((best, decrease)) => {
+                        let counts = workshop.candidates.counts.take();
                         let Candidates { prefix, rest, constant, .. } = &workshop.candidates;
                         let (prefix, rest, constant) = (prefix.clone(), rest.clone(), constant.clone());
-                        queue.push(Queued { pending, best, decrease, prefix, rest, constant });
+                        queue.push(Queued { pending, best, decrease, prefix, rest, constant, counts });
                     }
                 }
             }
             let Some(next) = queue.pop() else { return Some(grown) };
             let candidates = &mut workshop.candidates;
             (candidates.prefix, candidates.rest, candidates.constant) = (next.prefix, next.rest, next.constant);
+            candidates.counts = next.counts;
             if n_leaves < max_leaf_nodes {
                 let children = self.split(&next.pending, &next.best, next.decrease, &mut samples, workshop, &mut grown);
-                workshop.push(children);
+                let counts = self.counts_of(children, &next.pending, &samples, workshop);
+                workshop.push(children, counts);
                 n_leaves += 1;
             } else {
                 add(&mut candidates.rest, &candidates.prefix);
@@ -239,7 +252,7 @@ impl Grower<'_> {
         if self.may_split(root.depth, n_samples, &root.tally) {
             let (depth, key) = (root.depth, root.key);
             let pending = Pending { node: 0, depth, start: 0, end: n_samples, key, buffer: 0, copy: 0 };
-            workshop.stack.push(pending, &root.tally, &root.constant);
+            workshop.stack.push(pending, root.counts, &root.tally, &root.constant);
         } else {
             self.push_leaf(0, &root.tally, &mut grown);
         }
@@ -255,12 +268,43 @@ impl Grower<'_> {
             && !self.layout.is_pure(tally)
     }
 
-    /// Where a node reads the bins of its rows.
-    fn bins<'b>(&'b self, pending: &Pending, copies: &'b Copies) -> Bins<'b> {
-        match pending.copy {
-            0 => self.binned.for_node(pending.end - pending.start),
+    /// Where a node of so many samples, whose rows are in `copy`, reads their bins.
+    fn bins<'b>(&'b self, copy: usize, n_samples: usize, copies: &'b Copies) -> Bins<'b> {
+        match copy {
+            0 => self.binned.for_node(n_samples),
             copy => Bins::Rows(copies.rows(copy, self.orders.len())),
         }
+    }
+
+    /// Whether a node of so many samples counts all features at once, for its children's sake.
+    pub(super) fn keeps_counts(&self, n_samples: usize) -> bool {
+        self.limits.max_features == self.orders.len() && Counts::are_kept(self.layout, n_samples)
+    }
+
+    /// Counts of the children of a node, left and right, if it has kept its own and the larger child keeps them.
+    fn counts_of(
+        &self,
+        children: [Option<Pending>; 2],
+        node: &Pending,
+        samples: &Samples<'_>,
+        workshop: &mut Workshop,
+    ) -> [Option<Counts>; 2] {
+        let (Some(mut of_larger), Some(larger)) =
+            (workshop.candidates.counts.take(), children.into_iter().flatten().max_by_key(Pending::n_samples))
+        else {
+            return [None, None];
+        };
+        let is_left = larger.start == node.start;
+        let smaller = if is_left { larger.end..node.end } else { node.start..larger.start };
+        if larger.n_samples() < smaller.len() || !self.keeps_counts(larger.n_samples()) {
+            return [None, None];
+        }
+        let bins = self.bins(node.copy, smaller.len(), &workshop.copies);
+        let n_samples = smaller.len();
+        let of_smaller = workshop.candidates.count_all(self, bins, &samples[larger.buffer][smaller]);
+        of_larger.subtract(&of_smaller);
+        let (of_larger, of_smaller) = (Some(of_larger), self.keeps_counts(n_samples).then_some(of_smaller));
+        if is_left { [of_larger, of_smaller] } else { [of_smaller, of_larger] }
     }
 
     /// The best cut of the node in `workshop.candidates`, if it takes enough impurity away, and how much.
@@ -271,7 +315,7 @@ impl Grower<'_> {
         min_decrease: f64,
         workshop: &mut Workshop,
     ) -> Option<(BestCut, f64)> {
-        let bins = self.bins(pending, &workshop.copies);
+        let bins = self.bins(pending.copy, pending.n_samples(), &workshop.copies);
         let candidates = &mut workshop.candidates;
         let best = candidates.best_cut(self, pending.key, bins, samples)?;
         let Candidates { node, prefix, rest, .. } = candidates;
@@ -298,7 +342,7 @@ impl Grower<'_> {
             std::mem::swap(prefix, rest);
         }
 
-        let bins = self.bins(pending, &workshop.copies);
+        let bins = self.bins(pending.copy, pending.n_samples(), &workshop.copies);
         let [first, second] = samples;
         let (from, to) = if pending.buffer == 0 { (first, second) } else { (second, first) };
         let (from, to) = (&from[pending.start..pending.end], &mut to[pending.start..pending.end]);
@@ -316,7 +360,7 @@ impl Grower<'_> {
             (Pending { node: left + 1, start: middle, key: right_key, ..child }, &*rest),
         ];
         children.map(|(child, tally)| {
-            let may_split = self.may_split(child.depth, child.end - child.start, tally);
+            let may_split = self.may_split(child.depth, child.n_samples(), tally);
             if !may_split {
                 self.push_leaf(child.node, tally, grown);
             }
@@ -326,9 +370,11 @@ impl Grower<'_> {
 
     /// Grows two subtrees, one of them on another thread if one is free, and joins them to the tree as if they had been grown
     /// one after the other.
+    #[expect(clippy::too_many_arguments, reason = "what a node has, and where its subtrees go")]
     fn fork(
         &self,
         [left, right]: [Pending; 2],
+        [left_counts, right_counts]: [Option<Counts>; 2],
         samples: &mut Samples<'_>,
         workshop: &Workshop,
         min_decrease: f64,
@@ -336,19 +382,19 @@ impl Grower<'_> {
         grown: &mut Grown,
     ) -> Option<()> {
         let Candidates { prefix, rest, constant, .. } = &workshop.candidates;
-        let grow = |child: Pending, tally: &[u64], [own, other]: Samples<'_>| {
+        let grow = |child: Pending, counts: Option<Counts>, tally: &[u64], [own, other]: Samples<'_>| {
             let mut workshop = Workshop::new(self.orders.len(), self.layout, self.limits.min_samples_leaf);
             let samples = if child.buffer == 0 { [own, other] } else { [other, own] };
             let (tally, constant) = (tally.to_vec(), constant.clone());
-            let root = Root { depth: child.depth, key: child.key, tally, constant, min_decrease, n_forks };
+            let root = Root { depth: child.depth, key: child.key, tally, constant, counts, min_decrease, n_forks };
             self.grow_depth_first(root, samples, &mut workshop)
         };
         let [first, second] = samples;
-        let (first_left, first_right) = first[left.start..right.end].split_at_mut(left.end - left.start);
-        let (second_left, second_right) = second[left.start..right.end].split_at_mut(left.end - left.start);
+        let (first_left, first_right) = first[left.start..right.end].split_at_mut(left.n_samples());
+        let (second_left, second_right) = second[left.start..right.end].split_at_mut(left.n_samples());
         let subtrees = rayon::join(
-            || grow(left, prefix, [first_left, second_left]),
-            || grow(right, rest, [first_right, second_right]),
+            || grow(left, left_counts, prefix, [first_left, second_left]),
+            || grow(right, right_counts, rest, [first_right, second_right]),
         );
         grown.join(left.node, subtrees.0?, self.layout.n_classes);
         grown.join(right.node, subtrees.1?, self.layout.n_classes);
@@ -403,15 +449,16 @@ impl Stack {
         self.words.clear();
     }
 
-    fn push(&mut self, pending: Pending, tally: &[u64], constant: &FeatureSet) {
-        self.pending.push(pending);
+    fn push(&mut self, pending: Pending, counts: Option<Counts>, tally: &[u64], constant: &FeatureSet) {
+        self.pending.push((pending, counts));
         self.words.extend_from_slice(tally);
         self.words.extend_from_slice(constant.words());
     }
 
-    /// Takes the last node; its tally and constant features become those of `candidates`.
+    /// Takes the last node; its tally, counts and constant features become those of `candidates`.
     fn pop(&mut self, candidates: &mut Candidates) -> Option<Pending> {
-        let pending = self.pending.pop()?;
+        let (pending, counts) = self.pending.pop()?;
+        candidates.counts = counts;
         let constant = candidates.constant.words_mut();
         let end = self.words.len() - constant.len();
         constant.copy_from_slice(&self.words[end..]);
@@ -430,6 +477,7 @@ struct Queued {
     prefix: Vec<u64>,
     rest: Vec<u64>,
     constant: FeatureSet,
+    counts: Option<Counts>,
 }
 
 impl Ord for Queued {

@@ -9,12 +9,12 @@ use super::tally::Layout;
 pub(super) const N_SLOTS: usize = 8;
 
 /// Bins of a feature, the one of missing values included.
-const N_BINS: usize = 256;
+pub(super) const N_BINS: usize = 256;
 
 /// A counter for each bin; kept from node to node, all zero in between.
 #[derive(Debug)]
 pub(super) struct Histograms {
-    layout: Layout,
+    pub(super) layout: Layout,
     /// Slot after slot, and in a slot word after word of the tallies, so that a bin needs no multiplication.
     pub(super) planes: Vec<[u64; N_BINS]>,
     /// For each slot, a bit for each bin that occurs; only if the rows were few.

@@ -2,7 +2,7 @@
 //!
 //! Steps: the training rows are binned once (`binning`, categories by `code_order`); each tree draws its samples (`bag`) and
 //! is grown node by node (`grower`); a node counts its rows by the bins of the features that it draws (`candidates`,
-//! `histogram`, `tally`), puts the bins that occur in order (`groups`), takes the best cut (`split`, `criterion`) and divides
+//! `histogram`, `tally`; `counts`, where it draws all), puts the bins that occur in order (`groups`), takes the best cut (`split`, `criterion`) and divides
 //! its rows (`partition`).
 //!
 //! Limits: 2³⁰ rows, 4096 classes, 255 bins a feature. Memory beside the forest itself: a byte a row and feature for the
@@ -13,6 +13,7 @@ mod binning;
 mod bytes;
 mod candidates;
 mod code_order;
+mod counts;
 mod criterion;
 mod fit;
 mod groups;
