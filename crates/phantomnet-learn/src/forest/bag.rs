@@ -73,18 +73,20 @@ pub(super) struct Bag<'a> {
 impl Bag<'_> {
     /// How often each row is in the tree that starts with `rng`; the draws come first in its stream. `None` once nobody wants
     /// them.
-    pub(super) fn counts(&self, rng: &mut Rng, counts: &mut Vec<u16>, is_wanted: impl Fn() -> bool) -> Option<()> {
+    ///
+    /// - `counts`: one for each training row, whatever they were.
+    pub(super) fn counts(&self, rng: &mut Rng, counts: &mut [u8], is_wanted: impl Fn() -> bool) -> Option<()> {
         /// Draws between two looks at `is_wanted`, some milliseconds.
         const N_BETWEEN: usize = 1 << 18;
 
         let n_rows = self.classes.len();
-        counts.clear();
-        counts.resize(n_rows, u16::from(self.n_drawn.is_none()));
+        counts.fill(u8::from(self.n_drawn.is_none()));
         let mut n_left = self.n_drawn.unwrap_or(0);
         while n_left > 0 {
             for _ in 0..n_left.min(N_BETWEEN) {
                 let count = &mut counts[rng.below(n_rows as u64) as usize];
-                // There are at most as many draws as rows: nobody will see a row that was drawn 2^16 times.
+                // There are at most as many draws as rows, and 256! is a number of 507 digits: nobody will see a row that was
+                // drawn so often.
                 *count = count.saturating_add(1);
             }
             n_left -= n_left.min(N_BETWEEN);
@@ -94,7 +96,7 @@ impl Bag<'_> {
     }
 
     /// The samples of `counts`, in the order of the rows. Rows that weigh nothing are left out.
-    pub(super) fn samples(&self, counts: &[u16], samples: &mut Vec<Sample>) {
+    pub(super) fn samples(&self, counts: &[u8], samples: &mut Vec<Sample>) {
         samples.clear();
         // The next tree has some more or some less.
         let n_samples = counts.iter().filter(|&&n| n > 0).count();
@@ -171,9 +173,9 @@ mod tests {
     fn the_bootstrap_draws_as_many_rows_with_replacement() {
         let classes: Vec<u16> = (0..1000).map(|i| i % 2).collect();
         let bag = Bag { classes: &classes, weights: None, n_drawn: Some(1000) };
-        let (mut counts, mut samples) = (Vec::new(), Vec::new());
+        let (mut counts, mut samples) = ([7; 1000], Vec::new());
+        assert_eq!(bag.counts(&mut Rng::new(1), &mut counts, || false), None);
         bag.counts(&mut Rng::new(1), &mut counts, || true).unwrap();
-        assert_eq!(bag.counts(&mut Rng::new(1), &mut Vec::new(), || false), None);
         bag.samples(&counts, &mut samples);
         assert_eq!(samples.iter().map(|s| s.add() >> (32 * (s.class() % 2))).sum::<u64>(), 1000);
         // 1000 · (1 - 1/e) = 632 are drawn at all, standard deviation 9.8.
@@ -197,7 +199,7 @@ mod tests {
         // Each weight is the largest, and every row is drawn 64 times: 2^34 units.
         let bag = Bag { classes: &classes, weights: Some(vec![65_535; 1 << 12]), n_drawn: None };
         let mut samples = Vec::new();
-        bag.samples(&vec![64; 1 << 12], &mut samples);
+        bag.samples(&[64; 1 << 12], &mut samples);
         assert!(samples.iter().map(|s| s.add()).sum::<u64>() <= u64::from(u32::MAX));
     }
 }

@@ -8,6 +8,7 @@ use phantomnet_model::{Dataset, Forest, Model, Node, Tree, leaf_probabilities, t
 
 use super::bag::{Bag, MAX_CLASSES, Sample, rows_with_weight, whole_units};
 use super::binning::{Binned, Values};
+use super::bytes::Bytes;
 use super::groups::CodeOrder;
 use super::grower::{Grower, Grown, Limits, Workshop};
 use super::oob::{OutOfBag, Votes};
@@ -43,7 +44,8 @@ struct Shared<'a> {
 
 /// What a thread keeps from tree to tree.
 struct Bench {
-    counts: Vec<u16>,
+    /// How often the tree has each training row.
+    counts: Bytes,
     samples: [Vec<Sample>; 2],
     workshop: Workshop,
 }
@@ -219,7 +221,7 @@ impl ForestLearner {
 impl Shared<'_> {
     fn bench(&self) -> Bench {
         let workshop = Workshop::new(self.data.n_features(), self.layout, self.limits.min_samples_leaf);
-        Bench { counts: Vec::new(), samples: [Vec::new(), Vec::new()], workshop }
+        Bench { counts: Bytes::zero(self.bag.classes.len()), samples: [Vec::new(), Vec::new()], workshop }
     }
 
     /// Grows the tree numbered `tree`; `None` once `is_wanted` says no.
@@ -241,7 +243,7 @@ impl Shared<'_> {
         let class_weights = match self.learner.class_weight {
             ClassWeight::BalancedSubsample => {
                 let mut drawn = vec![0; self.layout.n_classes];
-                for (&class, &n) in self.bag.classes.iter().zip(&bench.counts) {
+                for (&class, &n) in self.bag.classes.iter().zip(bench.counts.iter()) {
                     drawn[class as usize] += u64::from(n);
                 }
                 of_subsample = ClassWeight::balanced(&drawn);

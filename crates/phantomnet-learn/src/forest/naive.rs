@@ -66,7 +66,7 @@ impl ForestLearner {
         let grow = |tree: usize| {
             let mut rng = Rng::new(self.seed).fork(tree as u64);
             let is_wanted = || !stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
-            let mut counts = Vec::new();
+            let mut counts = vec![0; rows.len()];
             bag.counts(&mut rng, &mut counts, is_wanted)?;
             let mut samples = Vec::new();
             bag.samples(&counts, &mut samples);

@@ -34,7 +34,7 @@ impl Votes {
     }
 
     /// Adds what a tree says of the rows it has not drawn.
-    pub(super) fn count(&self, grown: &Grown, data: &Dataset, rows: &[u32], counts: &[u16]) {
+    pub(super) fn count(&self, grown: &Grown, data: &Dataset, rows: &[u32], counts: &[u8]) {
         for ((&row, sums), _) in
             rows.iter().zip(self.sums.chunks_exact(self.n_classes)).zip(counts).filter(|&(_, &n)| n == 0)
         {
