@@ -24,7 +24,7 @@ fn it_is_the_mean_over_the_trees_that_have_not_seen_the_row(#[case] n_classes: u
     let n_classes = n_classes as usize;
     let mut sums = vec![vec![0.0_f64; n_classes]; rows.len()];
     for (i, tree) in fitted.forest.trees().enumerate() {
-        let mut counts = Vec::new();
+        let mut counts = vec![0; rows.len()];
         bag.counts(&mut Rng::new(3).fork(i as u64), &mut counts, || true).unwrap();
         for (place, &row) in rows.iter().enumerate().filter(|&(place, _)| counts[place] == 0) {
             let x: Vec<f32> = (0..2).map(|j| data.column(j)[row as usize]).collect();
