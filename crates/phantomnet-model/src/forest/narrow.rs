@@ -2,11 +2,11 @@
 //!
 //! A node is a [`Word`] over the slots of [`slots`](super::slots): comparing two bytes decides it, whatever the feature's
 //! kind. Siblings are neighbours, so that one index leads to both: the left one at `2 × pair`, the right one after it. Trees
-//! stand one after another, each beginning with its root and an unused word, and the last is a single leaf that hands out
-//! nothing: what lanes without a tree walk through.
+//! stand one after another, each beginning with its root and an unused word. Behind them are a single leaf that hands out
+//! nothing, which lanes without a tree walk through, and [`Word::WAIT`].
 
 use super::shares::{LeafNumbers, LeafTable, NO_LEAF, probability};
-use super::slots::{Cuts, MAX_SLOTS, MISSING, Ranks, SlotIndex, Slots};
+use super::slots::{Cuts, MAX_SLOTS, Ranks, SlotIndex, Slots};
 use super::walk::{self, Engine, Group, JOBS, Job, LANES};
 use super::{Node, Test, Tree};
 use crate::Matrix;
@@ -23,10 +23,16 @@ pub(super) const LEAF: u32 = MAX_SLOTS as u32;
 const MAX_PAIRS: usize = 1 << 16;
 const MAX_LEAVES: usize = 1 << 24;
 
+/// Words behind the last tree: one that hands out nothing, and [`Word::WAIT`].
+const N_MORE: usize = 2;
+
 /// Most words of a forest: vector registers hold signed indices.
 const MAX_WORDS: usize = i32::MAX as usize;
 
 impl Word {
+    /// A node that leads to itself if it is a root: no rank is above its cut.
+    pub(super) const WAIT: Self = Self(255 << 8);
+
     fn split(slot: usize, missing_left: bool, cut: usize, pair: usize) -> Self {
         Self(slot as u32 | u32::from(missing_left) << 7 | (cut as u32) << 8 | (pair as u32) << 16)
     }
@@ -62,13 +68,6 @@ impl Word {
     pub(super) fn children(self) -> u32 {
         (self.0 >> 16) * 2
     }
-
-    /// Whether a rank sends a row right: 1 or 0.
-    #[inline(always)]
-    pub(super) fn goes_right(self, rank: u8) -> u32 {
-        let missing_goes_left = u32::from(rank == MISSING) & self.0 >> 7;
-        u32::from(u32::from(rank) > self.cut()) & !missing_goes_left
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +93,7 @@ impl Narrow {
         }
         let slots = Slots::of(n_features, trees)?;
         let index = SlotIndex::new(&slots, n_features);
-        let mut words = Vec::with_capacity(n_words + 1);
+        let mut words = Vec::with_capacity(n_words + N_MORE);
         let mut roots = Vec::with_capacity(trees.len().next_multiple_of(LANES));
         let mut leaves = LeafNumbers::new(n_classes);
         for tree in trees {
@@ -127,12 +126,12 @@ impl Narrow {
 
     /// Joins checked parts: adds the tree without leaves and fills the last group with it. `None` if the words are too many.
     pub(super) fn assemble(slots: Slots, mut words: Vec<Word>, mut roots: Vec<u32>) -> Option<Self> {
-        if words.len() >= MAX_WORDS {
+        if words.len() > MAX_WORDS - N_MORE {
             return None;
         }
         let n_trees = roots.len();
         roots.resize(n_trees.next_multiple_of(LANES), words.len() as u32);
-        words.push(Word::leaf(NO_LEAF));
+        words.extend([Word::leaf(NO_LEAF), Word::WAIT]);
         Some(Self { slots, words, roots, n_trees })
     }
 
@@ -146,7 +145,7 @@ impl Narrow {
 
     /// The words of tree `i`, the unused one after the root included.
     pub(super) fn words(&self, i: usize) -> &[Word] {
-        let end = if i + 1 < self.n_trees { self.roots[i + 1] as usize } else { self.words.len() - 1 };
+        let end = if i + 1 < self.n_trees { self.roots[i + 1] as usize } else { self.words.len() - N_MORE };
         &self.words[self.roots[i] as usize..end]
     }
 

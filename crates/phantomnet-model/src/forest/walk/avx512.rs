@@ -1,5 +1,5 @@
 //! Sixteen paths a register: one gather fetches their nodes, one byte permutation their ranks.
-#![allow(unsafe_code, reason = "vector instructions: 0.6 us a row of NSL-KDD, portable code 2.3")]
+#![allow(unsafe_code, reason = "vector instructions: 0.6 us a row of NSL-KDD, portable code twice that")]
 
 use std::arch::x86_64::{
     __m512i, __mmask16, _CMP_LT_OQ, _mm512_add_epi32, _mm512_and_si512, _mm512_cmp_ps_mask, _mm512_cmpgt_epu32_mask,
