@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Checks through MLflow's own client that a `train` left the run that it printed.
 
-    check_run.py DATABASE RUN_JSON
+    check_run.py DATABASE|SERVER RUN_JSON
 
 RUN_JSON is what `phantomnet train --json` printed. MLflow may migrate DATABASE, so hand it a copy where that matters.
+SERVER is the http:// address of a tracking server.
 """
 
 import json
@@ -141,15 +142,19 @@ def check_predictions(model, run, path):
     close("accuracy of the predictions", [right], [run.data.metrics["accuracy"]], 1e-12)
 
 
+def is_server(place):
+    return place.startswith("http://")
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    database, document = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
-    if not database.is_file():
-        sys.exit(f"there is no database {database}")
+    place, document = sys.argv[1], pathlib.Path(sys.argv[2])
+    if not is_server(place) and not pathlib.Path(place).is_file():
+        sys.exit(f"there is no database {place}")
     printed = json.loads(document.read_text())
 
-    uri = f"sqlite:///{database}"
+    uri = place if is_server(place) else f"sqlite:///{pathlib.Path(place).resolve()}"
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     client = MlflowClient(uri)

@@ -6,21 +6,16 @@
 Takes the newest finished run of DATABASE that has a report. OUTDIR gets one screenshot a page, and the server's log.
 """
 
-import contextlib
-import os
 import pathlib
 import signal
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 
 from checking import check
 from chromium import Chromium
+from serving import mlflow_server
 
-SERVER_TIMEOUT_S = 120
 PAGE_TIMEOUT_S = 90
 
 REPORT_VIEWS = [
@@ -28,42 +23,6 @@ REPORT_VIEWS = [
     ("report in the dark", "report-dark.png", 1200, 4000, True),
     ("report on a phone", "report-phone.png", 390, 4000, False),
 ]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def server(database, log):
-    """An MLflow server on the database; gives its address."""
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-               "--backend-store-uri", f"sqlite:///{database}"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    # A group of its own, since the server starts workers that must end with it.
-    process = subprocess.Popen(
-        command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
-    )
-    try:
-        deadline = time.monotonic() + SERVER_TIMEOUT_S
-        while True:
-            with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                if urllib.request.urlopen(f"{address}/health", timeout=5).status == 200:
-                    break
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the MLflow server did not start, see {log.name}")
-            time.sleep(0.2)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def check_page(browser, what, url, expected, picture, width=1400, height=1800, dark=False):
@@ -101,7 +60,7 @@ def main():
 
     from mlflow import MlflowClient
 
-    with open(out / "server.log", "w", encoding="utf-8") as log, server(database, log) as address:
+    with open(out / "server.log", "w", encoding="utf-8") as log, mlflow_server(f"sqlite:///{database}", log) as address:
         client = MlflowClient(address)
         run = newest_run(client)
         dataset = run.inputs.dataset_inputs[0].dataset

@@ -73,25 +73,34 @@ pub(crate) fn write(root: &Path, path: &str, content: &mut dyn Read) -> Result<(
     written
 }
 
-/// Copies the file `source` to `path` below `root`.
-pub(crate) fn copy_file(root: &Path, path: &str, source: &Path) -> Result<()> {
-    let mut file = File::open(source).map_err(Error::io("read", source))?;
+/// Opens a file to be read as an artifact: a folder can be opened too, and fails later.
+pub(crate) fn open_file(source: &Path) -> Result<File> {
+    let file = File::open(source).map_err(Error::io("read", source))?;
     let metadata = file.metadata().map_err(Error::io("read", source))?;
     if !metadata.is_file() {
         let (value, expected) = (source.display().to_string(), "expected a file".to_owned());
         return Err(Error::Invalid { what: "artifact source", value, expected });
     }
-    write(root, path, &mut file)
+    Ok(file)
+}
+
+/// Copies the file `source` to `path` below `root`.
+pub(crate) fn copy_file(root: &Path, path: &str, source: &Path) -> Result<()> {
+    write(root, path, &mut open_file(source)?)
 }
 
 /// Copies all files in and below `source` to `root`.
 pub(crate) fn copy_folder(root: &Path, source: &Path) -> Result<()> {
-    let mut files = Vec::new();
-    collect_files(source, "", &mut files)?;
-    files.iter().try_for_each(|path| copy_file(root, path, &source.join(path)))
+    files_below(source)?.iter().try_for_each(|path| copy_file(root, path, &source.join(path)))
 }
 
 /// Artifact paths of the files in and below a folder, in byte order.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    collect_files(folder, "", &mut files)?;
+    Ok(files)
+}
+
 fn collect_files(folder: &Path, prefix: &str, files: &mut Vec<String>) -> Result<()> {
     let mut entries = fs::read_dir(folder)
         .and_then(Iterator::collect::<io::Result<Vec<_>>>)

@@ -153,7 +153,7 @@ impl Metric {
 }
 
 /// The model a metric judges and the data it was judged on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelRef {
     /// Id given by [`crate::Store::create_logged_model`].
     pub model_id: String,

@@ -13,18 +13,111 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The tracking URI is of no known kind.
     #[error(
-        "tracking URI `{}` is not valid; valid are `sqlite:///relative.db` and `sqlite:////absolute/path.db`",
+        "tracking URI `{}` is not valid; valid are `sqlite:///relative.db`, `sqlite:////absolute/path.db`, `http://host:port` \
+         and `https://host`",
         shown(uri)
     )]
     InvalidUri {
         /// As given.
         uri: String,
     },
-    /// The tracking URI is that of a server.
-    #[error("tracking server `{}` is not supported by this build yet", shown(uri))]
-    ServerNotSupported {
-        /// As given.
+    /// The tracking URI cannot be that of a server.
+    #[error("tracking URI `{}` is not valid: expected {expected}", shown(uri))]
+    ServerUri {
+        /// As given, without credentials.
         uri: String,
+        /// What would be valid.
+        expected: String,
+    },
+    /// A setting for reaching the server cannot be used.
+    #[error("{option}: {problem}")]
+    ServerOption {
+        /// Name of the setting or environment variable.
+        option: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The server gave no answer: refused, reset, timed out, or no such host.
+    #[error("tracking server `{}` cannot be reached to {action}, tried {n_attempts} times: {problem}", shown(uri))]
+    Unreachable {
+        /// Its URI.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// How often it was tried.
+        n_attempts: u32,
+        /// What the last attempt met.
+        problem: String,
+    },
+    /// The server answered that it cannot answer now: 408, 429, 500, 502, 503 or 504.
+    #[error(
+        "tracking server `{}` failed to {action}, tried {n_attempts} times: HTTP {status}{}",
+        shown(uri),
+        said(message)
+    )]
+    Unavailable {
+        /// Its URI.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// How often it was tried.
+        n_attempts: u32,
+        /// HTTP status of the last answer.
+        status: u16,
+        /// What it said, if that was text for people.
+        message: String,
+    },
+    /// 401: credentials are missing or wrong.
+    #[error("tracking server `{}` wants to know who asks (HTTP 401)", shown(uri))]
+    Unauthenticated {
+        /// Its URI.
+        uri: String,
+    },
+    /// 403 with a reason in JSON: the user may not do this.
+    #[error("tracking server `{}` does not allow to {action} (HTTP 403){}", shown(uri), said(message))]
+    Forbidden {
+        /// Its URI.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// 403 in plain text: the server does not answer to this host name.
+    #[error("tracking server `{}` does not answer to this host name (HTTP 403){}", shown(uri), said(message))]
+    HostRejected {
+        /// Its URI.
+        uri: String,
+        /// What it said.
+        message: String,
+    },
+    /// The answer is not one of MLflow: a page, or no JSON.
+    #[error("`{}` does not answer like an MLflow tracking server: {problem}", shown(uri))]
+    NotMlflow {
+        /// The tracking URI.
+        uri: String,
+        /// What came instead.
+        problem: String,
+    },
+    /// The server sends its callers elsewhere.
+    #[error("tracking server `{}` has moved to `{}` (HTTP {status})", shown(uri), shown(location))]
+    Moved {
+        /// The tracking URI.
+        uri: String,
+        /// Where it sends us.
+        location: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The server understood the request and refused it.
+    #[error("tracking server refused to {action}: {}{}", shown(code), said(message))]
+    Refused {
+        /// What was being done.
+        action: &'static str,
+        /// MLflow's code, such as `INVALID_PARAMETER_VALUE`, or the HTTP status.
+        code: String,
+        /// What it said.
+        message: String,
     },
     /// There is no database to read.
     #[error("there is no tracking database `{}`", path.display())]
@@ -174,6 +267,12 @@ pub enum Error {
         /// As stored.
         location: String,
     },
+    /// The server keeps artifacts in a folder of its own machine that is not there on this one.
+    #[error("the server keeps artifacts in the folder `{}` of its own machine", shown(location))]
+    NotShared {
+        /// As the server gives it.
+        location: String,
+    },
     /// There is no such artifact file.
     #[error("run `{run_id}` has no artifact file `{}`", shown(path))]
     ArtifactNotFound {
@@ -196,7 +295,19 @@ impl Error {
     /// What to do about it, where that can be said: one line for the user.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::ServerNotSupported { .. } => "use `sqlite:///mlflow.db`".to_owned(),
+            Self::Unreachable { .. } => "check the tracking URI, the network and whether the server runs".to_owned(),
+            Self::Unavailable { status: 429, .. } => "the server is asked too often: try again later".to_owned(),
+            Self::Unavailable { .. } => "see the server's log, and try again later".to_owned(),
+            Self::Unauthenticated { .. } => {
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and check their values"
+                    .to_owned()
+            }
+            Self::Forbidden { .. } => "ask the server's administrator for the permission".to_owned(),
+            Self::HostRejected { .. } => {
+                "start the server with `--allowed-hosts` and this host name, or use its IP address or `localhost`".to_owned()
+            }
+            Self::NotMlflow { .. } => "check host, port and path of the tracking URI".to_owned(),
+            Self::Moved { location, .. } => format!("if you trust it, use `{}`", shown(location)),
             Self::StoreMissing { .. } => "check the tracking URI, or train once to create it".to_owned(),
             Self::NotADatabase { .. } => "choose another file for the tracking URI".to_owned(),
             Self::Corrupt { path, .. } => {
@@ -207,6 +318,9 @@ impl Error {
                 path.display()
             ),
             Self::Locked { .. } => "end the program that holds it, or try again".to_owned(),
+            Self::NotShared { .. } => {
+                "start the server with `--artifacts-destination`, or mount the folder here under the same path".to_owned()
+            }
             Self::ExperimentDeleted { id, .. } => {
                 format!("restore it with `mlflow experiments restore --experiment-id {id}`, or choose another name")
             }
@@ -231,11 +345,19 @@ impl Error {
     }
 }
 
+/// `: text`, or nothing for no text.
+fn said(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {}", shown_up_to(message, 300)) }
+}
+
 /// Text from outside, escaped and cut for a message.
-fn shown(text: &str) -> String {
-    const MAX_CHARS: usize = 80;
-    let mut shown: String = text.chars().take(MAX_CHARS).collect::<String>().escape_debug().collect();
-    if text.chars().nth(MAX_CHARS).is_some() {
+pub(crate) fn shown(text: &str) -> String {
+    shown_up_to(text, 80)
+}
+
+fn shown_up_to(text: &str, max_chars: usize) -> String {
+    let mut shown: String = text.chars().take(max_chars).collect::<String>().escape_debug().collect();
+    if text.chars().nth(max_chars).is_some() {
         shown.push('…');
     }
     shown

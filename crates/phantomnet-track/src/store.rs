@@ -7,6 +7,7 @@ use crate::entities::{
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
 };
 use crate::error::{Error, Result};
+use crate::rest::{RestStore, ServerOptions};
 use crate::sqlite::SqliteStore;
 
 /// Tag of the process id of a run's program; see [`Store::close_stale_runs`].
@@ -123,13 +124,28 @@ pub trait Store: Send {
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>>;
 }
 
+/// Ids that [`Error::RunAmbiguous`] lists.
+pub(crate) const MAX_CANDIDATES: usize = 5;
+
 /// Opens the store of a tracking URI, creating the embedded one if it is not there.
 ///
-/// Valid are `sqlite:///relative.db` and `sqlite:////absolute/path.db`; artifacts go to the folder `mlruns` beside the file.
+/// Valid are `sqlite:///relative.db` and `sqlite:////absolute/path.db`, with artifacts in the folder `mlruns` beside the
+/// file, and `http://host:port` and `https://host/path` for a server, of which nothing is asked yet.
 ///
 /// # Errors
-/// [`Error::InvalidUri`], [`Error::ServerNotSupported`], and those of [`SqliteStore::open`].
+/// [`Error::InvalidUri`], and those of [`SqliteStore::open`] and [`RestStore::new`].
 pub fn open(uri: &str) -> Result<Box<dyn Store>> {
+    open_with(uri, ServerOptions::default())
+}
+
+/// Opens the store of a tracking URI as [`open`], a server with `options`.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_with(uri: &str, options: ServerOptions) -> Result<Box<dyn Store>> {
+    if is_server(uri) {
+        return Ok(Box::new(RestStore::new(uri, options)?));
+    }
     Ok(Box::new(SqliteStore::open(uri, sqlite_path(uri)?)?))
 }
 
@@ -138,17 +154,29 @@ pub fn open(uri: &str) -> Result<Box<dyn Store>> {
 /// # Errors
 /// [`Error::StoreMissing`] besides those of [`open`].
 pub fn open_existing(uri: &str) -> Result<Box<dyn Store>> {
-    let path = sqlite_path(uri)?;
-    if !path.exists() {
-        return Err(Error::StoreMissing { path: path.to_owned() });
+    open_existing_with(uri, ServerOptions::default())
+}
+
+/// Opens the store of a tracking URI as [`open_existing`], a server with `options`.
+///
+/// # Errors
+/// Those of [`open_existing`].
+pub fn open_existing_with(uri: &str, options: ServerOptions) -> Result<Box<dyn Store>> {
+    if !is_server(uri) {
+        let path = sqlite_path(uri)?;
+        if !path.exists() {
+            return Err(Error::StoreMissing { path: path.to_owned() });
+        }
     }
-    open(uri)
+    open_with(uri, options)
+}
+
+/// Whether a tracking URI is that of a server.
+pub fn is_server(uri: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| uri.starts_with(scheme))
 }
 
 fn sqlite_path(uri: &str) -> Result<&Path> {
-    if ["http://", "https://"].iter().any(|scheme| uri.starts_with(scheme)) {
-        return Err(Error::ServerNotSupported { uri: uri.to_owned() });
-    }
     // Readers of the same URI take a `?` for the beginning of options, and `:memory:` for no file at all.
     uri.strip_prefix("sqlite:///")
         .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
@@ -184,9 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_refused_by_name() {
-        let error = open("http://localhost:5000").err().expect("no server yet");
-        assert_eq!(error.to_string(), "tracking server `http://localhost:5000` is not supported by this build yet");
-        assert_eq!(error.hint().as_deref(), Some("use `sqlite:///mlflow.db`"));
+    fn a_server_is_opened_without_asking_it() {
+        // Nothing listens on the port of discarding.
+        let mut store = open("http://127.0.0.1:9").expect("opened");
+        assert_eq!(store.uri(), "http://127.0.0.1:9");
+        let options = ServerOptions { max_retries: 0, ..ServerOptions::default() };
+        store = open_existing_with("http://127.0.0.1:9/", options).expect("opened");
+        let error = store.experiments().expect_err("nobody there");
+        assert!(matches!(error, Error::Unreachable { n_attempts: 1, .. }), "{error}");
     }
 }

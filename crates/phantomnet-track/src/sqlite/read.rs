@@ -9,9 +9,7 @@ use crate::entities::{
     DatasetInput, Experiment, LoggedModel, MetricPoint, ModelStatus, Run, RunInfo, RunQuery, RunStatus,
 };
 use crate::error::Error;
-
-/// Most ids shown for an ambiguous run.
-const MAX_CANDIDATES: usize = 5;
+use crate::store::MAX_CANDIDATES;
 
 /// The number of an experiment's id; -1, which no experiment has, for anything that is none.
 pub(super) fn row_id(experiment_id: &str) -> i64 {

@@ -1,8 +1,11 @@
 //! Tests of the tracking stores as a user sees them.
 
+mod http_server;
 mod store_contract;
 
 mod active_run;
 mod concurrency;
 mod kill;
+mod rest;
+mod rest_faults;
 mod sqlite;

@@ -1,8 +1,10 @@
-//! What every store must do. A store's tests are made by `store_contract!(open)`, where `open` gives a store with no runs
-//! and a guard that keeps its place alive.
+//! What every store must do. A store's tests are made by `store_contract!(open)`, where `open` gives a store and a guard that
+//! keeps its place alive. The store may hold what others put there: the checks give names of their own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use phantomnet_track::{
     BOOT_ID_TAG, DatasetInput, Error, HOST_TAG, Metric, MetricPoint, ModelRef, ModelStatus, NewLoggedModel, NewRun,
@@ -11,8 +13,8 @@ use phantomnet_track::{
 
 /// Makes a test of each check below.
 macro_rules! store_contract {
-    ($open:path) => {
-        $crate::store_contract::store_contract! { $open:
+    ($(#[$attribute:meta])* $open:path) => {
+        $crate::store_contract::store_contract! { $(#[$attribute])* $open:
             experiments_are_selected_by_name, experiment_names_are_checked, a_run_starts_and_ends,
             a_run_needs_an_experiment, params_never_change, tags_are_replaced, a_failed_batch_leaves_nothing,
             keys_and_values_are_checked, latest_is_by_step_then_time_then_value, repeated_points_are_one,
@@ -22,17 +24,29 @@ macro_rules! store_contract {
             stale_runs_of_this_host_are_closed,
         }
     };
-    ($open:path: $($check:ident),* $(,)?) => {
-        $(
+    ($(#[$attribute:meta])* $open:path: $($check:ident),* $(,)?) => {
+        $crate::store_contract::store_contract! { @tests [$(#[$attribute])*] $open: $($check),* }
+    };
+    (@tests $attributes:tt $open:path: $($check:ident),*) => {
+        $( $crate::store_contract::store_contract! { @test $attributes $open: $check } )*
+    };
+    (@test [$(#[$attribute:meta])*] $open:path: $check:ident) => {
             #[test]
+            $(#[$attribute])*
             fn $check() {
                 let (_place, mut store) = $open();
                 $crate::store_contract::$check(store.as_mut());
             }
-        )*
     };
 }
 pub(crate) use store_contract;
+
+/// The name with what no other name of this store ends in.
+fn unique(name: &str) -> String {
+    static N: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    format!("{name} {}-{}", now.as_nanos(), N.fetch_add(1, Ordering::Relaxed))
+}
 
 pub(crate) fn new_run(name: &str, start_time_ms: i64) -> NewRun {
     NewRun { name: name.into(), user: "ana".into(), start_time_ms, tags: vec![] }
@@ -43,10 +57,6 @@ pub(crate) fn start(store: &mut dyn Store) -> RunInfo {
     store.create_run(&experiment.id, new_run("first", 1000)).expect("run")
 }
 
-fn all() -> RunQuery {
-    RunQuery { experiment_ids: vec![], status: None, max_results: 100 }
-}
-
 fn write_file(folder: &Path, name: &str, content: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
@@ -54,14 +64,17 @@ fn write_file(folder: &Path, name: &str, content: &str) {
 }
 
 pub(crate) fn experiments_are_selected_by_name(store: &mut dyn Store) {
-    let first = store.experiment("über/exp 1").expect("created");
-    let again = store.experiment("über/exp 1").expect("selected");
-    let other = store.experiment("other").expect("created");
+    let (name, other_name) = (unique("über/exp & 1"), unique("other"));
+    let first = store.experiment(&name).expect("created");
+    let again = store.experiment(&name).expect("selected");
+    let other = store.experiment(&other_name).expect("created");
     assert_eq!(first, again);
     assert_ne!(first.id, other.id);
     assert!(first.artifact_location.ends_with(&first.id), "{}", first.artifact_location);
-    let names: Vec<_> = store.experiments().expect("list").into_iter().map(|experiment| experiment.name).collect();
-    assert_eq!(names, ["Default", "über/exp 1", "other"]);
+    let mut listed = store.experiments().expect("list");
+    assert_eq!((listed[0].id.as_str(), listed[0].name.as_str()), ("0", "Default"));
+    listed.retain(|experiment| [&name, &other_name].contains(&&experiment.name));
+    assert_eq!(listed, [first, other]);
 }
 
 pub(crate) fn experiment_names_are_checked(store: &mut dyn Store) {
@@ -89,7 +102,7 @@ pub(crate) fn a_run_starts_and_ends(store: &mut dyn Store) {
 }
 
 pub(crate) fn a_run_needs_an_experiment(store: &mut dyn Store) {
-    for id in ["77", "", "x"] {
+    for id in ["987654321", "", "x"] {
         let error = store.create_run(id, new_run("r", 1)).expect_err("no such experiment");
         assert_eq!(error.to_string(), format!("there is no experiment with id `{id}`"));
     }
@@ -287,7 +300,9 @@ pub(crate) fn a_model_becomes_ready(store: &mut dyn Store) {
     let tags = [Tag::new("mlflow.source.name", "phantomnet"), Tag::new("private", "x")];
     store.log_batch(&run.id, &[], &params, &tags).expect("logged");
 
-    let model = store.create_logged_model(new_model(&run)).expect("created");
+    let mut model = store.create_logged_model(new_model(&run)).expect("created");
+    // A store may add tags of its own.
+    model.tags.remove("phantomnet.request_id");
     assert!(model.id.starts_with("m-") && model.id.len() == 34, "{}", model.id);
     assert_eq!(model.status, ModelStatus::Pending);
     let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
@@ -328,7 +343,9 @@ pub(crate) fn an_unfinished_model_fails_with_its_run(store: &mut dyn Store) {
 }
 
 pub(crate) fn runs_are_listed_by_start(store: &mut dyn Store) {
-    let (a, b) = (store.experiment("a").expect("created"), store.experiment("b").expect("created"));
+    let mut experiment = |name: &str| store.experiment(&unique(name)).expect("created");
+    let (a, b) = (experiment("a"), experiment("b"));
+    let both = || RunQuery { experiment_ids: vec![a.id.clone(), b.id.clone()], status: None, max_results: 100 };
     for (experiment, name, start_time_ms) in [(&a, "a1", 100), (&b, "b1", 300), (&a, "a2", 200)] {
         let run = store.create_run(&experiment.id, new_run(name, start_time_ms)).expect("run");
         store.log_batch(&run.id, &[Metric::new("m", start_time_ms as f64, 1, 0)], &[], &[]).expect("logged");
@@ -341,23 +358,28 @@ pub(crate) fn runs_are_listed_by_start(store: &mut dyn Store) {
         assert!(runs.iter().all(|run| run.metrics["m"].value == run.info.start_time_ms as f64));
         runs.into_iter().map(|run| run.info.name).collect()
     };
-    assert_eq!(names(store, &all()), ["b1", "a2", "a1"]);
-    assert_eq!(names(store, &RunQuery { max_results: 2, ..all() }), ["b1", "a2"]);
-    assert_eq!(names(store, &RunQuery { experiment_ids: vec![a.id.clone()], ..all() }), ["a2", "a1"]);
-    assert_eq!(names(store, &RunQuery { experiment_ids: vec!["99".into(), "x".into()], ..all() }), [""; 0]);
-    assert_eq!(names(store, &RunQuery { status: Some(RunStatus::Finished), ..all() }), ["a1"]);
+    assert_eq!(names(store, &both()), ["b1", "a2", "a1"]);
+    assert_eq!(names(store, &RunQuery { max_results: 2, ..both() }), ["b1", "a2"]);
+    assert_eq!(names(store, &RunQuery { experiment_ids: vec![a.id.clone()], ..both() }), ["a2", "a1"]);
+    assert_eq!(names(store, &RunQuery { experiment_ids: vec!["987654321".into(), "x".into()], ..both() }), [""; 0]);
+    assert_eq!(names(store, &RunQuery { status: Some(RunStatus::Finished), ..both() }), ["a1"]);
+    let all = RunQuery { experiment_ids: vec![], status: None, max_results: 10_000 };
+    let mut listed = store.runs(&all).expect("listed");
+    listed.retain(|run| [&a.id, &b.id].contains(&&run.info.experiment_id));
+    assert_eq!(listed.len(), 3);
 }
 
 pub(crate) fn a_run_is_found_by_id_prefix_and_name(store: &mut dyn Store) {
     let experiment = store.experiment("exp").expect("experiment");
+    let (twin, single) = (unique("it's a \"twin\" [50%_*?]"), unique("single"));
     let mut ids = Vec::new();
-    for name in ["twin", "twin", "single"] {
+    for name in [&twin, &twin, &single] {
         ids.push(store.create_run(&experiment.id, new_run(name, 1)).expect("run").id);
     }
     assert_eq!(store.run(&ids[0]).expect("by id").info.id, ids[0]);
     assert_eq!(store.run(&ids[1][..31]).expect("by prefix").info.id, ids[1]);
-    assert_eq!(store.run("single").expect("by name").info.id, ids[2]);
-    match store.run("twin") {
+    assert_eq!(store.run(&single).expect("by name").info.id, ids[2]);
+    match store.run(&twin) {
         Err(Error::RunAmbiguous { n_runs: 2, mut candidates, .. }) => {
             candidates.sort();
             let mut twins = ids[..2].to_vec();
@@ -399,7 +421,8 @@ pub(crate) fn stale_runs_of_this_host_are_closed(store: &mut dyn Store) {
         let tags = tags.iter().map(|&(key, value)| Tag::new(key, value)).collect();
         store.create_run(&experiment.id, NewRun { tags, ..new_run(name, 1000) }).expect("run").id
     };
-    let ours = |pid, boot| [(HOST_TAG, "here"), (PID_TAG, pid), (BOOT_ID_TAG, boot)];
+    let here = unique("it's [here]");
+    let ours = |pid, boot| [(HOST_TAG, here.as_str()), (PID_TAG, pid), (BOOT_ID_TAG, boot)];
     let dead = started("dead", &ours("11", "now"));
     let rebooted = started("rebooted", &ours("22", "before"));
     let ended = started("ended", &ours("11", "now"));
@@ -412,7 +435,7 @@ pub(crate) fn stale_runs_of_this_host_are_closed(store: &mut dyn Store) {
     let model = store.create_logged_model(new_model(&dead_info)).expect("created");
     store.end_run(&ended, RunStatus::Finished, 1001).expect("ended");
 
-    let mut closed = store.close_stale_runs("here", "now", &|pid| pid == 22).expect("closed");
+    let mut closed = store.close_stale_runs(&here, "now", &|pid| pid == 22).expect("closed");
     closed.sort();
     let mut expected = vec![dead.clone(), rebooted.clone()];
     expected.sort();
@@ -428,5 +451,5 @@ pub(crate) fn stale_runs_of_this_host_are_closed(store: &mut dyn Store) {
         assert_eq!(end(id), (RunStatus::Running, None));
     }
     assert_eq!(store.logged_model(&model.id).expect("found").status, ModelStatus::UploadFailed);
-    assert_eq!(store.close_stale_runs("here", "now", &|pid| pid == 22).expect("again"), [""; 0]);
+    assert_eq!(store.close_stale_runs(&here, "now", &|pid| pid == 22).expect("again"), [""; 0]);
 }

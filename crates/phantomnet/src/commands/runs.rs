@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use phantomnet_learn::metrics::MetricMap;
-use phantomnet_track::{Run, RunQuery, Store, open_existing};
+use phantomnet_track::{Run, RunQuery, Store};
 use serde_json::{Value, json};
 
 use super::{figure, with_interval};
 use crate::cli::{RunsCommand, StoreArgs};
 use crate::failure::{Failure, nearest, visible};
-use crate::pipeline::track_failure;
+use crate::pipeline::{open_existing_store, track_failure};
 use crate::terminal;
 
 /// Metrics in the list, as far as a run has them.
@@ -28,7 +28,7 @@ pub(crate) fn run(command: &RunsCommand) -> Result<ExitCode, Failure> {
 }
 
 fn open(args: &StoreArgs) -> Result<Box<dyn Store>, Failure> {
-    open_existing(&args.resolve()?.tracking.uri).map_err(track_failure)
+    open_existing_store(&args.resolve()?.tracking.uri)
 }
 
 fn list(experiment: Option<&str>, limit: u32, args: &StoreArgs) -> Result<(), Failure> {

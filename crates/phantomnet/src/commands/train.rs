@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use phantomnet_learn::Progress;
+use phantomnet_track::is_server;
 
 use super::{SHOWN, figure, say_gate, with_interval};
 use crate::cli::TrainArgs;
@@ -162,11 +163,14 @@ fn summarize(outcome: &Outcome) {
         terminal::say(&format!("  model    {}", visible(&model.display().to_string())));
     }
     terminal::say(&format!("  report   {}", visible(&outcome.output.join("report.html").display().to_string())));
-    terminal::say(&format!("  runs     mlflow ui --backend-store-uri {}", visible(&outcome.tracking_uri)));
-    terminal::say(&format!(
-        "           then http://127.0.0.1:5000/#/experiments/{}/runs/{}?workflowType=machine_learning",
-        outcome.experiment_id, outcome.run_id
-    ));
+    let page = format!("#/experiments/{}/runs/{}?workflowType=machine_learning", outcome.experiment_id, outcome.run_id);
+    let uri = visible(&outcome.tracking_uri);
+    if is_server(&outcome.tracking_uri) {
+        terminal::say(&format!("  runs     {}/{page}", uri.trim_end_matches('/')));
+    } else {
+        terminal::say(&format!("  runs     mlflow ui --backend-store-uri {uri}"));
+        terminal::say(&format!("           then http://127.0.0.1:5000/{page}"));
+    }
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ pub const KEYS: &[Key] = &[
         "tracking.uri",
         Kind::Text,
         r#""sqlite:///mlflow.db""#,
-        "Tracking store. `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`, with artifacts beside it in `mlruns`. Environment: `MLFLOW_TRACKING_URI`.",
+        "Tracking store. `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`, with artifacts beside it in `mlruns`; `http://host:port` or `https://host` for an MLflow server, with the credentials of `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or of `MLFLOW_TRACKING_TOKEN`. Environment: `MLFLOW_TRACKING_URI`.",
     ),
     key(
         "tracking.experiment",

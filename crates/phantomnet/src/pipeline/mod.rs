@@ -13,6 +13,7 @@ mod model_folder;
 mod page;
 mod pictures;
 mod record;
+mod store;
 mod warm_start;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use serde::Serialize;
 pub use files::push_record;
 pub use judge::{Judgement, judge_probabilities, labels_of, metric_failure};
 pub use learner::learner;
-pub use record::track_failure;
+pub use store::{open_existing_store, track_failure};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};

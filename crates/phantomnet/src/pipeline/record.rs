@@ -6,11 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use phantomnet_learn::metrics::MetricMap;
 use phantomnet_learn::{CrossValidation, Learner};
 use phantomnet_track::{
-    ActiveRun, BOOT_ID_TAG, DatasetInput, Error, HOST_TAG, Metric, ModelRef, ModelStatus, NewLoggedModel, NewRun,
-    PID_TAG, Param, Tag, clip_param, clip_tag, open, random_run_name, sanitize_key,
+    ActiveRun, BOOT_ID_TAG, DatasetInput, HOST_TAG, Metric, ModelRef, ModelStatus, NewLoggedModel, NewRun, PID_TAG,
+    Param, Tag, clip_param, clip_tag, is_server, random_run_name, sanitize_key,
 };
 
 use super::data::Labelled;
+use super::store::{open_store, track_failure};
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 
@@ -18,20 +19,6 @@ use crate::failure::{Failure, Kind};
 const MODEL_NAME: &str = "model";
 /// Bytes of the fingerprint, as hexadecimal digits, that make the dataset's digest.
 const DIGEST_DIGITS: usize = 16;
-
-/// A tracking error as the program reports it.
-pub fn track_failure(error: Error) -> Failure {
-    let hint = error.hint().unwrap_or_else(|| {
-        "check that the store's disk has room and may be written, or choose another with --tracking-uri".into()
-    });
-    let kind = match error {
-        Error::RunNotFound { .. } | Error::RunAmbiguous { .. } | Error::InvalidUri { .. } | Error::Invalid { .. } => {
-            Kind::Config
-        }
-        _ => Kind::Environment,
-    };
-    Failure::of(kind, error).hint(hint)
-}
 
 /// Milliseconds since 1970.
 pub(super) fn now_ms() -> i64 {
@@ -90,7 +77,7 @@ impl Recorder {
         labelled: &Labelled,
         commit: Option<&str>,
     ) -> Result<Self, Failure> {
-        let mut store = open(&config.tracking.uri).map_err(track_failure)?;
+        let mut store = open_store(&config.tracking.uri)?;
         // Containers may share a name but not a process table, and process ids speak of the latter.
         let processes = std::fs::read_link("/proc/self/ns/pid").ok();
         let host = read_line("/proc/sys/kernel/hostname").zip(processes).map(|(h, p)| format!("{h} {}", p.display()));
@@ -223,9 +210,12 @@ impl Recorder {
     }
 
     /// Ends the run because of a failure: KILLED if the user stopped it, FAILED with the error otherwise.
-    pub(super) fn abandon(self, failure: &Failure) {
-        // A full disk has room for the run's end only once the copies that will never be whole are gone.
-        for folder in [Some(self.run.info().artifact_uri.clone()), self.model_location.clone()].into_iter().flatten() {
+    pub(super) fn abandon(mut self, failure: &Failure) {
+        // A full disk has room for the run's end only once the copies that will never be whole are gone. What a server calls
+        // the folder of a run is not ours to remove.
+        let is_ours = !is_server(self.run.store().uri());
+        let folders = [Some(self.run.info().artifact_uri.clone()), self.model_location.clone()];
+        for folder in folders.into_iter().flatten().filter(|_| is_ours) {
             let path = folder.strip_prefix("file://").unwrap_or(&folder);
             if Path::new(path).is_absolute() {
                 let _ = std::fs::remove_dir_all(path);

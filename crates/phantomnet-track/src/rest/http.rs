@@ -1,0 +1,366 @@
+//! Requests to a server: one attempt, and attempts until one succeeds.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{Method, Request, Response};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, Proxy, SendBody};
+
+use super::options::{Credentials, ServerOptions, base_uri, is_local};
+use crate::error::{Error, Result};
+
+/// Most bytes of an answer in JSON. Beyond, it is not read.
+const MAX_ANSWER: u64 = 64 << 20;
+/// Most bytes of what a server says about an error.
+const MAX_COMPLAINT: u64 = 64 << 10;
+/// Longest wait that a server may ask for between two attempts.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// A connection to one server.
+pub(super) struct Http {
+    base: String,
+    agent: Agent,
+    authorization: Option<String>,
+    options: ServerOptions,
+    has_answered: AtomicBool,
+}
+
+/// An attempt that failed.
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// The wait that the server asked for, where another attempt may succeed.
+    retry: Option<Option<Duration>>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, retry: None }
+    }
+}
+
+/// What one attempt gives.
+pub(super) type Attempt<T> = std::result::Result<T, Failed>;
+
+/// A request, without what all have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) action: &'static str,
+    pub(super) method: &'static Method,
+    /// Below the server's base, parts percent-encoded.
+    pub(super) path: &'a str,
+    pub(super) query: &'a [(&'static str, &'a str)],
+}
+
+impl Http {
+    pub(super) fn new(uri: &str, options: ServerOptions) -> Result<Self> {
+        let base = base_uri(uri)?;
+        let timeout = Some(options.timeout);
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // A redirected POST would lose its body.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .tls_config(tls(&options)?)
+            .proxy(options.proxy.as_deref().map(proxy).transpose()?)
+            .user_agent(concat!("phantomnet-track/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(timeout)
+            .timeout_connect(timeout)
+            .timeout_per_read(timeout)
+            .timeout_per_write(timeout)
+            .build();
+        let authorization = options.credentials.as_ref().map(|credentials| match credentials {
+            Credentials::Basic { user, password } => {
+                format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
+            }
+            Credentials::Bearer(token) => format!("Bearer {token}"),
+        });
+        Ok(Self { base, agent: config.new_agent(), authorization, options, has_answered: AtomicBool::new(false) })
+    }
+
+    /// Whether the server is on this machine.
+    pub(super) fn is_on_this_machine(&self) -> bool {
+        is_local(&self.base)
+    }
+
+    /// Tries until an attempt succeeds, cannot succeed, or time or retries run out. `attempt` is given its number, from 0.
+    pub(super) fn retrying<T>(&self, mut attempt: impl FnMut(u32) -> Attempt<T>) -> Result<T> {
+        let started = Instant::now();
+        let mut n_attempts = 0;
+        loop {
+            let Failed { error, retry } = match attempt(n_attempts) {
+                Ok(done) => return Ok(done),
+                Err(failed) => failed,
+            };
+            n_attempts += 1;
+            let max_wait = if self.has_answered.load(Ordering::Relaxed) {
+                self.options.max_wait
+            } else {
+                self.options.max_wait_for_first_answer.min(self.options.max_wait)
+            };
+            let wait = retry.map(|asked| asked.unwrap_or_else(|| self.backoff(n_attempts)));
+            match wait {
+                Some(wait) if n_attempts <= self.options.max_retries && started.elapsed() + wait < max_wait => {
+                    thread::sleep(wait);
+                }
+                _ => return Err(counted(error, n_attempts)),
+            }
+        }
+    }
+
+    /// As `urllib3` waits for MLflow's own clients: nothing, then twice the factor, four times, ..., each with a random part.
+    fn backoff(&self, n_attempts: u32) -> Duration {
+        let mut random = [0; 4];
+        // Without randomness clients wait in step, which is all that is lost.
+        let _ = getrandom::fill(&mut random);
+        let jitter = self.options.backoff_jitter * f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
+        let exponential = match n_attempts {
+            1 => 0.0,
+            n => self.options.backoff_factor * f64::from(1_u32 << (n - 1).min(20)),
+        };
+        Duration::from_secs_f64((exponential + jitter).min(120.0))
+    }
+
+    /// A request with a JSON body or none, until it succeeds: for what may be repeated.
+    pub(super) fn json<T: DeserializeOwned>(&self, ask: Ask<'_>, body: Option<&Value>) -> Result<T> {
+        self.retrying(|_| self.json_once(ask, body))
+    }
+
+    /// One attempt of a request with a JSON body or none.
+    pub(super) fn json_once<T: DeserializeOwned>(&self, ask: Ask<'_>, body: Option<&Value>) -> Attempt<T> {
+        let bytes = body.map(|body| body.to_string().into_bytes());
+        let content = bytes.as_deref().map(|bytes| ("application/json", bytes.len() as u64));
+        let mut reader = bytes.as_deref().unwrap_or_default();
+        let mut response = self.send(ask, content, &mut reader)?;
+        let is_json = is_json(&response);
+        let bytes = self.read(ask, &mut response, MAX_ANSWER)?;
+        if !is_json {
+            let what = content_type(&response).unwrap_or("no content type");
+            let problem =
+                format!("HTTP {} with {} instead of JSON", response.status().as_u16(), crate::error::shown(what));
+            return Err(Error::NotMlflow { uri: self.base.clone(), problem }.into());
+        }
+        serde_json::from_slice(&bytes).map_err(|error| {
+            // Cut off on the way: what is whole may come the next time.
+            let retry = error.is_eof().then_some(None);
+            let problem = format!("JSON that is not the answer to `{}`: {error}", ask.path);
+            Failed { error: Error::NotMlflow { uri: self.base.clone(), problem }, retry }
+        })
+    }
+
+    /// Puts a file, as it is when this begins.
+    pub(super) fn put_file(&self, ask: Ask<'_>, content_type: &str, path: &Path) -> Result<()> {
+        self.retrying(|_| {
+            // Opened for each attempt: the last one may have read half of it.
+            let file = File::open(path).map_err(Error::io("read", path))?;
+            let n_bytes = file.metadata().map_err(Error::io("read", path))?.len();
+            let mut reader = file.take(n_bytes);
+            self.send(ask, Some((content_type, n_bytes)), &mut reader).map(drop)
+        })
+    }
+
+    /// Puts bytes.
+    pub(super) fn put_bytes(&self, ask: Ask<'_>, content_type: &str, bytes: &[u8]) -> Result<()> {
+        self.retrying(|_| self.send(ask, Some((content_type, bytes.len() as u64)), &mut &*bytes).map(drop))
+    }
+
+    /// Gets a file of at most `max_bytes`; `None` for a longer one.
+    pub(super) fn get_bytes(&self, ask: Ask<'_>, max_bytes: u64) -> Result<Option<Vec<u8>>> {
+        self.retrying(|_| {
+            let mut response = self.send(ask, None, &mut std::io::empty())?;
+            let bytes = self.read(ask, &mut response, max_bytes.saturating_add(1))?;
+            Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= max_bytes))
+        })
+    }
+
+    /// Sends a request and reads the head of its answer; an answer that is no success is a failure.
+    ///
+    /// - `content`: type and length of the body that `reader` gives.
+    fn send<'r>(
+        &self,
+        ask: Ask<'_>,
+        content: Option<(&str, u64)>,
+        reader: &'r mut (dyn Read + 'r),
+    ) -> Attempt<Response<Body>> {
+        let mut uri = format!("{}{}", self.base, ask.path);
+        for (i, (key, value)) in ask.query.iter().enumerate() {
+            uri.push(if i == 0 { '?' } else { '&' });
+            uri.push_str(key);
+            uri.push('=');
+            uri.push_str(&encoded(value));
+        }
+        let mut request = Request::builder().method(ask.method.clone()).uri(uri);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        if let Some((kind, n_bytes)) = content {
+            request = request.header("Content-Type", kind).header("Content-Length", n_bytes);
+        }
+        let answer = if content.is_some() {
+            self.agent.run(request.body(SendBody::from_reader(reader)).map_err(|_| unusable())?)
+        } else {
+            self.agent.run(request.body(()).map_err(|_| unusable())?)
+        };
+        let mut response = answer.map_err(|error| self.no_answer(ask, error))?;
+        self.has_answered.store(true, Ordering::Relaxed);
+        if response.status().is_success() { Ok(response) } else { Err(self.complaint(ask, &mut response)) }
+    }
+
+    /// The body of an answer, or its first `max_bytes`.
+    fn read(&self, ask: Ask<'_>, response: &mut Response<Body>, max_bytes: u64) -> Attempt<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let reader = response.body_mut().with_config().limit(u64::MAX).reader();
+        match reader.take(max_bytes).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(self.no_answer(ask, error.into())),
+        }
+    }
+
+    /// The failure that an answer without success stands for.
+    fn complaint(&self, ask: Ask<'_>, response: &mut Response<Body>) -> Failed {
+        #[derive(serde::Deserialize, Default)]
+        #[serde(default)]
+        struct Complaint {
+            error_code: String,
+            message: String,
+            detail: Value,
+        }
+        let (uri, action, status) = (self.base.clone(), ask.action, response.status().as_u16());
+        let (is_json, is_html) =
+            (is_json(response), content_type(response).is_some_and(|t| t.starts_with("text/html")));
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (location, retry_after) = (header("Location"), header("Retry-After"));
+        // What cannot be read says nothing; the status alone decides.
+        let bytes = self.read(ask, response, MAX_COMPLAINT).unwrap_or_default();
+        let said: Complaint = if is_json { serde_json::from_slice(&bytes).unwrap_or_default() } else { <_>::default() };
+        let text = || if is_html { String::new() } else { String::from_utf8_lossy(&bytes).trim().to_owned() };
+        let message = match (&said.message, &said.detail) {
+            (message, _) if !message.is_empty() => message.clone(),
+            (_, Value::String(detail)) => detail.clone(),
+            _ if is_json => String::new(),
+            _ => text(),
+        };
+        match status {
+            300..=399 => Error::Moved { uri, location: location.unwrap_or_default(), status }.into(),
+            401 => Error::Unauthenticated { uri }.into(),
+            403 if is_json => Error::Forbidden { uri, action, message }.into(),
+            403 => Error::HostRejected { uri, message }.into(),
+            503 if said.detail.as_str().is_some_and(|detail| detail.contains("Artifact serving is disabled")) => {
+                Error::Refused { action, code: status.to_string(), message }.into()
+            }
+            408 | 429 | 500 | 502 | 503 | 504 => {
+                let asked = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+                let error = Error::Unavailable { uri, action, n_attempts: 1, status, message };
+                Failed { error, retry: Some(asked.map(|wait| wait.min(MAX_RETRY_AFTER))) }
+            }
+            // The API answers in JSON whatever the status.
+            _ if !is_json => Error::NotMlflow { uri, problem: format!("HTTP {status} for `{}`", ask.path) }.into(),
+            _ => {
+                let code = if said.error_code.is_empty() { format!("HTTP {status}") } else { said.error_code };
+                Error::Refused { action, code, message }.into()
+            }
+        }
+    }
+
+    fn no_answer(&self, ask: Ask<'_>, error: ureq::Error) -> Failed {
+        use std::io::ErrorKind;
+        let is_final = match &error {
+            // Of a certificate that is not to be trusted, the library says so here.
+            ureq::Error::Io(error) => matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput),
+            ureq::Error::Timeout(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Protocol(_)
+            | ureq::Error::ConnectProxyFailed(_)
+            | ureq::Error::BodyStalled => false,
+            _ => true,
+        };
+        let (uri, action, problem) = (self.base.clone(), ask.action, error.to_string());
+        let error = Error::Unreachable { uri, action, n_attempts: 1, problem };
+        Failed { error, retry: (!is_final).then_some(None) }
+    }
+}
+
+/// Of what makes up a request, only credentials are not checked before. They are not repeated.
+fn unusable() -> Error {
+    let problem = "they hold a character that no HTTP header can".to_owned();
+    Error::ServerOption { option: "credentials".to_owned(), problem }
+}
+
+fn counted(error: Error, n: u32) -> Error {
+    match error {
+        Error::Unreachable { uri, action, problem, .. } => Error::Unreachable { uri, action, problem, n_attempts: n },
+        Error::Unavailable { uri, action, status, message, .. } => {
+            Error::Unavailable { uri, action, status, message, n_attempts: n }
+        }
+        error => error,
+    }
+}
+
+fn content_type(response: &Response<Body>) -> Option<&str> {
+    response.headers().get("Content-Type")?.to_str().ok()
+}
+
+fn is_json(response: &Response<Body>) -> bool {
+    content_type(response).is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().ends_with("json")))
+}
+
+/// What stands for itself in a part of a path and in a value of a query.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Percent-encoded, so that it is one part of a path or one value of a query.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, PART).to_string()
+}
+
+fn option_error<E: std::fmt::Display>(option: &str, path: Option<&Path>) -> impl FnOnce(E) -> Error {
+    let of = path.map_or_else(String::new, |path| format!("`{}`: ", path.display()));
+    let option = option.to_owned();
+    move |error| Error::ServerOption { option, problem: format!("{of}{error}") }
+}
+
+fn proxy(proxy: &str) -> Result<Proxy> {
+    // The proxy's address may hold a password: not repeated.
+    Proxy::new(proxy).map_err(option_error("proxy", None))
+}
+
+fn tls(options: &ServerOptions) -> Result<TlsConfig> {
+    let mut tls = TlsConfig::builder().disable_verification(options.insecure_tls);
+    if let Some(path) = &options.ca_bundle {
+        let (certificates, _) = pem("CA bundle", path)?;
+        tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
+    }
+    if let Some(path) = &options.client_certificate {
+        let (certificates, key) = pem("client certificate", path)?;
+        let key = key.ok_or("it holds no private key").map_err(option_error("client certificate", Some(path)))?;
+        tls = tls.client_cert(Some(ClientCert::new_with_certs(&certificates, key)));
+    }
+    Ok(tls.build())
+}
+
+type Pem = (Vec<Certificate<'static>>, Option<PrivateKey<'static>>);
+
+fn pem(option: &str, path: &Path) -> Result<Pem> {
+    let text = std::fs::read(path).map_err(option_error(option, Some(path)))?;
+    let (mut certificates, mut key) = (Vec::new(), None);
+    for item in parse_pem(&text) {
+        match item.map_err(option_error(option, Some(path)))? {
+            PemItem::Certificate(certificate) => certificates.push(certificate),
+            PemItem::PrivateKey(found) => key = Some(found),
+            _ => {}
+        }
+    }
+    if certificates.is_empty() {
+        return Err(option_error(option, Some(path))("it holds no certificate"));
+    }
+    Ok((certificates, key))
+}

@@ -1,0 +1,357 @@
+//! What the server answers, and what it stands for.
+//!
+//! Fields that are not needed are ignored, and all others may be missing: servers of several releases answer, and none of them sends
+//! what is empty.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::entities::{DatasetInput, Experiment, LoggedModel, MetricPoint, ModelStatus, Run, RunInfo, RunStatus};
+
+/// An answer that holds nothing of interest.
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ExperimentAnswer {
+    pub(super) experiment: WireExperiment,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ExperimentsAnswer {
+    pub(super) experiments: Vec<WireExperiment>,
+    pub(super) next_page_token: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct CreatedExperiment {
+    pub(super) experiment_id: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WireExperiment {
+    pub(super) experiment_id: String,
+    name: String,
+    artifact_location: String,
+    lifecycle_stage: String,
+}
+
+impl WireExperiment {
+    pub(super) fn is_deleted(&self) -> bool {
+        self.lifecycle_stage == "deleted"
+    }
+}
+
+impl From<WireExperiment> for Experiment {
+    fn from(wire: WireExperiment) -> Self {
+        Self { id: wire.experiment_id, name: wire.name, artifact_location: wire.artifact_location }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RunAnswer {
+    pub(super) run: WireRun,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RunsAnswer {
+    pub(super) runs: Vec<WireRun>,
+    pub(super) next_page_token: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WireRun {
+    pub(super) info: WireRunInfo,
+    data: WireRunData,
+    inputs: WireInputs,
+    outputs: WireOutputs,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WireRunInfo {
+    pub(super) run_id: String,
+    pub(super) run_name: String,
+    experiment_id: String,
+    user_id: String,
+    status: String,
+    #[serde(deserialize_with = "integer")]
+    start_time: Option<i64>,
+    #[serde(deserialize_with = "integer")]
+    end_time: Option<i64>,
+    artifact_uri: String,
+    lifecycle_stage: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireRunData {
+    metrics: Vec<WireMetric>,
+    params: Vec<Pair>,
+    tags: Vec<Pair>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireInputs {
+    dataset_inputs: Vec<WireDatasetInput>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireOutputs {
+    model_outputs: Vec<WireModelOutput>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireModelOutput {
+    model_id: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireDatasetInput {
+    tags: Vec<Pair>,
+    dataset: WireDataset,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireDataset {
+    name: String,
+    digest: String,
+    source_type: String,
+    source: String,
+    schema: Option<String>,
+    profile: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Pair {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireMetric {
+    #[serde(default)]
+    key: String,
+    #[serde(deserialize_with = "number")]
+    value: f64,
+    #[serde(default, deserialize_with = "integer")]
+    timestamp: Option<i64>,
+    #[serde(default, deserialize_with = "integer")]
+    step: Option<i64>,
+}
+
+impl WireMetric {
+    pub(super) fn point(&self) -> MetricPoint {
+        MetricPoint {
+            value: self.value,
+            timestamp_ms: self.timestamp.unwrap_or_default(),
+            step: self.step.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct HistoryAnswer {
+    pub(super) metrics: Vec<WireMetric>,
+    pub(super) next_page_token: String,
+}
+
+impl WireRun {
+    pub(super) fn is_deleted(&self) -> bool {
+        self.info.lifecycle_stage == "deleted"
+    }
+}
+
+impl From<WireRun> for Run {
+    fn from(wire: WireRun) -> Self {
+        let WireRun { info, data, inputs, outputs } = wire;
+        let pairs = |pairs: Vec<Pair>| pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
+        let tags: std::collections::BTreeMap<String, String> = pairs(data.tags);
+        let user = if info.user_id.is_empty() { tags.get("mlflow.user").cloned() } else { Some(info.user_id) };
+        let status = RunStatus::from_name(&info.status).unwrap_or(RunStatus::Scheduled);
+        let mut inputs: Vec<DatasetInput> = inputs.dataset_inputs.into_iter().map(DatasetInput::from).collect();
+        inputs.sort_by(|a, b| (&a.name, &a.digest).cmp(&(&b.name, &b.digest)));
+        let mut model_ids: Vec<String> = outputs.model_outputs.into_iter().map(|model| model.model_id).collect();
+        model_ids.sort();
+        let info = RunInfo {
+            id: info.run_id,
+            experiment_id: info.experiment_id,
+            name: info.run_name,
+            user: user.unwrap_or_default(),
+            status,
+            start_time_ms: info.start_time.unwrap_or_default(),
+            // Some releases send 0 for a run that has not ended.
+            end_time_ms: info.end_time.filter(|_| status.is_final()),
+            artifact_uri: info.artifact_uri,
+        };
+        let metrics = data.metrics.into_iter().map(|metric| (metric.key.clone(), metric.point())).collect();
+        Self { info, params: pairs(data.params), metrics, tags, inputs, model_ids }
+    }
+}
+
+impl From<WireDatasetInput> for DatasetInput {
+    fn from(wire: WireDatasetInput) -> Self {
+        let WireDatasetInput { tags, dataset } = wire;
+        let context = tags.into_iter().find(|tag| tag.key == CONTEXT_TAG).map(|tag| tag.value);
+        Self {
+            name: dataset.name,
+            digest: dataset.digest,
+            source_type: dataset.source_type,
+            source: dataset.source,
+            schema: dataset.schema.filter(|text| !text.is_empty()),
+            profile: dataset.profile.filter(|text| !text.is_empty()),
+            context,
+        }
+    }
+}
+
+/// Tag of a dataset input that says what the run used it for.
+pub(super) const CONTEXT_TAG: &str = "mlflow.data.context";
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ModelAnswer {
+    pub(super) model: WireModel,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ModelsAnswer {
+    pub(super) models: Vec<WireModel>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WireModel {
+    info: WireModelInfo,
+    data: WireModelData,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireModelInfo {
+    model_id: String,
+    experiment_id: String,
+    name: String,
+    artifact_uri: String,
+    status: String,
+    source_run_id: String,
+    tags: Vec<Pair>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireModelData {
+    params: Vec<Pair>,
+}
+
+/// Names of the status of a model, as [`ModelStatus::code`] numbers them.
+const MODEL_STATUSES: [&str; 4] =
+    ["LOGGED_MODEL_STATUS_UNSPECIFIED", "LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED"];
+
+pub(super) fn name_of(status: ModelStatus) -> &'static str {
+    MODEL_STATUSES[status.code() as usize]
+}
+
+impl From<WireModel> for LoggedModel {
+    fn from(wire: WireModel) -> Self {
+        let WireModel { info, data } = wire;
+        let code = MODEL_STATUSES.iter().position(|name| *name == info.status).unwrap_or_default();
+        let pairs = |pairs: Vec<Pair>| pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
+        Self {
+            id: info.model_id,
+            experiment_id: info.experiment_id,
+            name: info.name,
+            status: ModelStatus::from_code(code as i64).unwrap_or(ModelStatus::Unspecified),
+            artifact_location: info.artifact_uri,
+            source_run_id: Some(info.source_run_id).filter(|id| !id.is_empty()),
+            params: pairs(data.params),
+            tags: pairs(info.tags),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct ArtifactsAnswer {
+    pub(super) files: Vec<WireFile>,
+    pub(super) next_page_token: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WireFile {
+    pub(super) path: String,
+    pub(super) is_dir: bool,
+    #[serde(deserialize_with = "integer")]
+    pub(super) file_size: Option<i64>,
+}
+
+/// A whole number, or its digits: protocol buffers write 64 bits either way.
+fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    })
+}
+
+/// A number, or the name of one that JSON does not have.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = match &value {
+        Value::Number(number) => number.as_f64(),
+        // `NaN`, `Infinity` and `-Infinity`, among others.
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    // An infinity is kept as the largest number, as MLflow's SQL store does.
+    number
+        .map(|n| n.clamp(f64::MIN, f64::MAX))
+        .ok_or_else(|| serde::de::Error::custom(format!("metric value {}", crate::error::shown(&value.to_string()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("0.5", 0.5)]
+    #[case("\"Infinity\"", f64::MAX)]
+    #[case("\"-Infinity\"", f64::MIN)]
+    #[case("3", 3.0)]
+    fn metric_values(#[case] value: &str, #[case] expected: f64) {
+        let text = format!(r#"{{"key": "k", "value": {value}, "timestamp": "7", "step": 2}}"#);
+        let metric: WireMetric = serde_json::from_str(&text).expect("valid");
+        assert_eq!(metric.point(), MetricPoint { value: expected, timestamp_ms: 7, step: 2 });
+    }
+
+    #[test]
+    fn nan_has_a_name() {
+        let metric: WireMetric = serde_json::from_str(r#"{"key": "k", "value": "NaN"}"#).expect("valid");
+        assert!(metric.point().value.is_nan());
+        assert!(serde_json::from_str::<WireMetric>(r#"{"key": "k", "value": null}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_empty() {
+        let answer: RunAnswer = serde_json::from_str(r#"{"run": {"info": {"run_id": "a", "new": 1}}}"#).expect("valid");
+        let run = Run::from(answer.run);
+        assert_eq!((run.info.id.as_str(), run.info.end_time_ms, run.metrics.len()), ("a", None, 0));
+    }
+}

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Runs the contract of the tracking stores, and `train`, on real MLflow servers.
+
+    check_server.py BINARY TESTS DEMO OUT [PYTHON...]
+
+BINARY is the program, TESTS the compiled integration tests of phantomnet-track, DEMO a database that the embedded store
+wrote. OUT gets databases and logs. Each PYTHON is that of an environment with another MLflow release, whose server is tried too.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from checking import check, equal
+from serving import mlflow_server, postgresql, postgresql_programs
+
+USER, PASSWORD = "admin", "correct horse battery staple"
+
+
+def run_contract(what, tests, address, environment):
+    environment = os.environ | {"PHANTOMNET_TRACK_TEST_SERVER": address} | environment
+    done = subprocess.run([tests, "--ignored", "rest::"], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"FAILED: the contract on {what}\n{done.stdout}\n{done.stderr}")
+    passed = [line for line in done.stdout.splitlines() if line.endswith("... ok")]
+    check(f"{what}: {len(passed)} tests of the contract, half of them through a proxy that fails", len(passed) >= 40)
+
+
+def train(what, binary, address, environment, out):
+    command = [binary, "train", "--tracking-uri", address, "--experiment", "over REST", "--output", out / "out", "--json"]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    equal(f"{what}: status of train", (done.returncode, done.stderr if done.returncode else ""), (0, ""))
+    document = out / "run.json"
+    document.write_text(done.stdout)
+    checker = pathlib.Path(__file__).with_name("check_run.py")
+    read = subprocess.run([sys.executable, checker, address, document], env=os.environ | environment,
+                          capture_output=True, text=True, check=False)
+    if read.returncode != 0:
+        sys.exit(f"FAILED: {what}: the run, read by MLflow's client\n{read.stdout}\n{read.stderr}")
+    print(f"  ok  {what}: {read.stdout.splitlines()[-1]}")
+
+
+def check_refusals(binary, address):
+    """What a user sees who has no or wrong credentials."""
+    for environment in [{}, {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": "wrong-pass-word"}]:
+        command = [binary, "runs", "list", "--tracking-uri", address]
+        done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+        said = done.stdout + done.stderr
+        equal("status without the right credentials", done.returncode, 4)
+        check("what to set is named", "HTTP 401" in said and "MLFLOW_TRACKING_USERNAME" in said, said)
+        check("no password is shown", "wrong-pass-word" not in said, said)
+
+
+def copy_of(database, folder):
+    """A database in a folder of its own: a server starts sooner on one that has its tables."""
+    shutil.copy(database, folder / "mlflow.db")
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+class Checks:
+    """What is tried on each server, and where it is kept."""
+
+    def __init__(self, binary, tests, demo, out):
+        self.binary, self.tests, self.demo, self.out = binary, tests, demo, out
+
+    @contextlib.contextmanager
+    def place(self, name):
+        """A folder for a server, and its log."""
+        folder = self.out / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with (folder / "server.log").open("w") as log:
+            yield folder, log
+
+    def run(self, what, address, folder, environment=None):
+        run_contract(what, self.tests, address, environment or {})
+        train(what, self.binary, address, environment or {}, folder)
+
+    def sqlite(self, name="sqlite", what="SQLite behind it", python=sys.executable):
+        with self.place(name) as (folder, log):
+            options = ["--artifacts-destination", str(folder / "artifacts")]
+            with mlflow_server(copy_of(self.demo, folder), log, options, folder=folder, python=python) as address:
+                self.run(what, address, folder)
+
+    def shared_folder(self):
+        with self.place("shared") as (folder, log):
+            options = ["--no-serve-artifacts", "--default-artifact-root", str(folder / "shared")]
+            with mlflow_server(copy_of(self.demo, folder), log, options, folder=folder) as address:
+                self.run("artifacts in a shared folder", address, folder)
+            check("the files are in the shared folder", list((folder / "shared").glob("*/*/artifacts/report.html")))
+
+    def basic_auth(self):
+        environment = {
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "not a secret",
+            "MLFLOW_AUTH_ADMIN_USERNAME": USER,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+        }
+        with self.place("basic-auth") as (folder, log):
+            options = ["--artifacts-destination", str(folder / "artifacts"), "--app-name", "basic-auth"]
+            with mlflow_server(copy_of(self.demo, folder), log, options, environment, folder) as address:
+                check_refusals(self.binary, address)
+                credentials = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+                self.run("basic authentication", address, folder, credentials)
+
+    def postgresql(self):
+        check("PostgreSQL is installed", postgresql_programs())
+        # Its own user, who may not enter the folders of root, has to reach its data.
+        with self.place("postgresql") as (folder, log), tempfile.TemporaryDirectory() as data:
+            os.chmod(data, 0o755)
+            options = ["--artifacts-destination", str(folder / "artifacts")]
+            with postgresql(pathlib.Path(data) / "postgresql", log) as database:
+                with mlflow_server(database, log, options, folder=folder) as address:
+                    self.run("PostgreSQL behind it", address, folder)
+
+
+def main():
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    binary, tests, demo, out, *pythons = (pathlib.Path(argument).absolute() for argument in sys.argv[1:])
+    checks = Checks(binary, tests, demo, out)
+    checks.sqlite()
+    checks.shared_folder()
+    checks.basic_auth()
+    checks.postgresql()
+    for python in pythons:
+        release = python.parents[1].name.removeprefix("venv-mlflow-")
+        checks.sqlite(f"mlflow-{release}", f"MLflow {release}", python)
+
+
+if __name__ == "__main__":
+    main()
