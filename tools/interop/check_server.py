@@ -8,6 +8,7 @@ wrote. OUT gets databases and logs. Each PYTHON is that of an environment with a
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -16,26 +17,41 @@ import sys
 import tempfile
 
 from checking import check, equal
-from serving import mlflow_server, postgresql, postgresql_programs
+from serving import free_port, mlflow_server, postgresql, postgresql_programs
 
 USER, PASSWORD = "admin", "correct horse battery staple"
 
 
-def run_contract(what, tests, address, environment):
+def run_tests(what, tests, filters, address, environment):
+    """Runs the tests that need a server; gives the lines of those that passed."""
     environment = os.environ | {"PHANTOMNET_TRACK_TEST_SERVER": address} | environment
-    done = subprocess.run([tests, "--ignored", "rest::"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([tests, "--ignored", filters], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"FAILED: the contract on {what}\n{done.stdout}\n{done.stderr}")
-    passed = [line for line in done.stdout.splitlines() if line.endswith("... ok")]
+        sys.exit(f"FAILED: {what}\n{done.stdout}\n{done.stderr}")
+    return [line for line in done.stdout.splitlines() if line.endswith("... ok")]
+
+
+def run_contract(what, tests, address, environment):
+    passed = run_tests(f"the contract on {what}", tests, "rest::", address, environment)
     check(f"{what}: {len(passed)} tests of the contract, half of them through a proxy that fails", len(passed) >= 40)
 
 
-def train(what, binary, address, environment, out):
-    command = [binary, "train", "--tracking-uri", address, "--experiment", "over REST", "--output", out / "out", "--json"]
+def run_train(what, binary, address, environment, out):
+    """What `train --json` prints, and what it says beside it."""
+    command = [binary, "train", "--tracking-uri", address, "--experiment", "over REST", "--output", out / "out",
+               "--set", f"tracking.outbox={out / 'outbox'}", "--json"]
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
     equal(f"{what}: status of train", (done.returncode, done.stderr if done.returncode else ""), (0, ""))
+    return json.loads(done.stdout), done.stderr
+
+
+def train(what, binary, address, environment, out):
+    check_run(what, run_train(what, binary, address, environment, out)[0], address, environment, out)
+
+
+def check_run(what, printed, address, environment, out):
     document = out / "run.json"
-    document.write_text(done.stdout)
+    document.write_text(json.dumps(printed))
     checker = pathlib.Path(__file__).with_name("check_run.py")
     read = subprocess.run([sys.executable, checker, address, document], env=os.environ | environment,
                           capture_output=True, text=True, check=False)
@@ -86,6 +102,30 @@ class Checks:
             with mlflow_server(copy_of(self.demo, folder), log, options, folder=folder, python=python) as address:
                 self.run(what, address, folder)
 
+    def outbox(self):
+        """A server that comes up only after a run, and one that goes away during runs."""
+        with self.place("outbox") as (folder, log):
+            port = free_port()
+            address, push = f"http://127.0.0.1:{port}", [self.binary, "runs", "push", "--json"]
+            push += ["--set", f"tracking.outbox={folder / 'outbox'}"]
+            kept, said = run_train("no server", self.binary, address, {}, folder)
+            check("the run is kept", kept["kept_in"] and pathlib.Path(kept["kept_in"], "mlflow.db").is_file(), kept["kept_in"])
+            check("the user is told", "cannot be reached" in said and kept["kept_in"] in said, said)
+            done = subprocess.run(push, capture_output=True, text=True, check=False)
+            equal("status of runs push without a server", done.returncode, 4)
+            check("what is still to be sent", json.loads(done.stdout)[0]["error"], done.stdout)
+            options = ["--artifacts-destination", str(folder / "artifacts")]
+            with mlflow_server(copy_of(self.demo, folder), log, options, folder=folder, port=port):
+                done = subprocess.run(push, capture_output=True, text=True, check=False)
+                equal("status of runs push", (done.returncode, done.stderr if done.returncode else ""), (0, ""))
+                [entry] = json.loads(done.stdout)
+                [sent] = entry["runs"]
+                equal("name of what was sent", sent["run_name"], kept["run_name"])
+                check_run("sent later", kept | sent, address, {}, folder)
+                equal("what is left of it", list((folder / "outbox").iterdir()), [])
+                passed = run_tests("the outbox", self.tests, "outbox::", address, {})
+                check(f"{len(passed)} tests of the outbox", len(passed) >= 4)
+
     def shared_folder(self):
         with self.place("shared") as (folder, log):
             options = ["--no-serve-artifacts", "--default-artifact-root", str(folder / "shared")]
@@ -123,6 +163,7 @@ def main():
     binary, tests, demo, out, *pythons = (pathlib.Path(argument).absolute() for argument in sys.argv[1:])
     checks = Checks(binary, tests, demo, out)
     checks.sqlite()
+    checks.outbox()
     checks.shared_folder()
     checks.basic_auth()
     checks.postgresql()

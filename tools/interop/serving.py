@@ -38,9 +38,10 @@ def group(command, **options):
 
 
 @contextlib.contextmanager
-def mlflow_server(store, log, options=(), environment=None, folder=None, python=sys.executable):
+def mlflow_server(store, log, options=(), environment=None, folder=None, python=sys.executable, port=None):
     """An MLflow server on a store's URI; gives its address."""
-    address = f"http://127.0.0.1:{(port := free_port())}"
+    port = port or free_port()
+    address = f"http://127.0.0.1:{port}"
     command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                "--backend-store-uri", store, *options]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | (environment or {})

@@ -157,7 +157,7 @@ impl Metric {
 pub struct ModelRef {
     /// Id given by [`crate::Store::create_logged_model`].
     pub model_id: String,
-    /// Name of the dataset.
+    /// Name of the dataset; both this and its digest, or neither.
     pub dataset_name: Option<String>,
     /// Digest of the dataset.
     pub dataset_digest: Option<String>,

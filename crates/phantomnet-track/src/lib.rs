@@ -5,7 +5,8 @@
 //!
 //! [`open`] gives a [`Store`] for a tracking URI. The embedded one, [`SqliteStore`], writes MLflow's SQLite schema and
 //! artifact folder directly, so `mlflow ui --backend-store-uri sqlite:///mlflow.db` shows what it wrote. [`RestStore`] speaks
-//! to a tracking server of MLflow 3. Both do the same, and every call blocks until it is done. [`ActiveRun`] closes a run on
+//! to a tracking server of MLflow 3. Both do the same, and every call blocks until it is done. [`OutboxStore`] goes on when the
+//! server is away, and [`push_outbox`] sends what it kept. [`ActiveRun`] closes a run on
 //! every way out of a program.
 //!
 //! The crate receives plain values: it knows nothing of learners or events, prints nothing and reads no environment
@@ -41,6 +42,7 @@ mod entities;
 mod error;
 mod limits;
 mod names;
+mod outbox;
 mod rest;
 mod sqlite;
 mod store;
@@ -53,6 +55,7 @@ pub use entities::{
 pub use error::{Error, Result};
 pub use limits::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, clip_param, clip_tag, sanitize_key};
 pub use names::random_run_name;
-pub use rest::{Credentials, RestStore, ServerOptions, is_sent_in_clear};
+pub use outbox::{OnAway, OutboxStore, PushedEntry, push_outbox};
+pub use rest::{Credentials, RestStore, ServerOptions, check_server_uri, is_sent_in_clear};
 pub use sqlite::SqliteStore;
 pub use store::{BOOT_ID_TAG, HOST_TAG, PID_TAG, Store, is_server, open, open_existing, open_existing_with, open_with};

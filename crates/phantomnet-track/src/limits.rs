@@ -12,7 +12,8 @@ pub const MAX_PARAM_CHARS: usize = 6000;
 /// Most characters in the value of a tag.
 pub const MAX_TAG_CHARS: usize = 8000;
 
-const MAX_EXPERIMENT_NAME_CHARS: usize = 500;
+/// The column has no more: MLflow itself allows 500, and fails on PostgreSQL.
+const MAX_EXPERIMENT_NAME_CHARS: usize = 256;
 const MAX_MODEL_NAME_CHARS: usize = 500;
 const MAX_DATASET_NAME_CHARS: usize = 500;
 const MAX_DATASET_DIGEST_CHARS: usize = 36;
@@ -112,6 +113,11 @@ pub(crate) fn check_metrics(metrics: &[Metric]) -> Result<()> {
         check_key("metric key", &metric.key)?;
         check_time("metric time", metric.timestamp_ms)?;
         let Some(model) = &metric.model else { return Ok(()) };
+        if model.dataset_name.is_some() != model.dataset_digest.is_some() {
+            let value = model.dataset_name.as_ref().or(model.dataset_digest.as_ref()).cloned().unwrap_or_default();
+            let expected = "expected both its name and its digest, or neither".to_owned();
+            return Err(Error::Invalid { what: "dataset of a metric", value, expected });
+        }
         check_length("dataset name", model.dataset_name.as_deref().unwrap_or_default(), 0, MAX_DATASET_NAME_CHARS)?;
         check_length("dataset digest", model.dataset_digest.as_deref().unwrap_or_default(), 0, MAX_DATASET_DIGEST_CHARS)
     })

@@ -187,6 +187,12 @@ pub enum RunsCommand {
         #[allow(missing_docs, reason = "documented on the type")]
         store: StoreArgs,
     },
+    /// Sends the runs that a tracking server could not take, exactly once
+    Push {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        common: CommonArgs,
+    },
     /// Params that differ and metrics side by side
     Compare {
         /// Run ids, beginnings of ids, or run names

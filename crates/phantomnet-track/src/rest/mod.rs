@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-pub use options::{Credentials, ServerOptions, is_sent_in_clear};
+pub use options::{Credentials, ServerOptions, check_server_uri, is_sent_in_clear};
 
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelStatus, NewLoggedModel, NewRun,
@@ -203,6 +203,122 @@ impl RestStore {
             }
             Ok(_) => Ok(()),
         }
+    }
+
+    /// Creates a run that is found again by `request_id`, which no other has.
+    ///
+    /// - `may_exist`: looks for it first.
+    pub(crate) fn create_run_as(
+        &mut self,
+        experiment_id: &str,
+        run: &NewRun,
+        request_id: &str,
+        may_exist: bool,
+    ) -> Result<RunInfo> {
+        limits::check_new_run(run)?;
+        if !is_experiment_id(experiment_id) {
+            return Err(Error::ExperimentNotFound { id: experiment_id.to_owned() });
+        }
+        let mut tags: BTreeMap<&str, &str> =
+            run.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+        tags.insert("mlflow.runName", &run.name);
+        tags.insert(REQUEST_TAG, request_id);
+        if !run.user.is_empty() {
+            tags.insert("mlflow.user", &run.user);
+        }
+        let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let body = json!({
+            "experiment_id": experiment_id,
+            "user_id": run.user,
+            "run_name": run.name,
+            "start_time": run.start_time_ms,
+            "tags": tags,
+        });
+        let experiment_ids = [experiment_id.to_owned()];
+        let filter = format!("tags.`{REQUEST_TAG}` = '{request_id}'");
+        let created = self.http.retrying(|attempt| {
+            if (attempt > 0 || may_exist)
+                && let Some(run) = self.search_once(&experiment_ids, &filter, 1)?.into_iter().next()
+            {
+                return Ok(run);
+            }
+            self.post_once::<RunAnswer>("create a run", "runs/create", &body).map(|answer| Run::from(answer.run))
+        });
+        let info = match created {
+            Ok(run) => {
+                let all = self.search(&experiment_ids, &filter, PAGE)?;
+                for twin in all.iter().filter(|twin| twin.info.id != run.info.id) {
+                    gone(self.post("delete a repeated run", "runs/delete", &json!({"run_id": twin.info.id})))?;
+                }
+                run.info
+            }
+            Err(error @ Error::Refused { .. }) => {
+                self.experiment_by_id(experiment_id)?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        self.runs.insert(info.id.clone(), info.artifact_uri.clone());
+        Ok(info)
+    }
+
+    /// Begins a model that is found again by `request_id`, which no other has.
+    ///
+    /// - `may_exist`: looks for it first.
+    pub(crate) fn create_logged_model_as(
+        &mut self,
+        model: &NewLoggedModel,
+        request_id: &str,
+        may_exist: bool,
+    ) -> Result<LoggedModel> {
+        limits::check_new_model(model)?;
+        let run = self.active_run(&model.source_run_id)?;
+        let mut params = run.params;
+        params.extend(model.params.iter().map(|param| (param.key.clone(), param.value.clone())));
+        let is_inherited = |key: &str| key == "mlflow.user" || key.starts_with("mlflow.source.");
+        let mut tags: BTreeMap<String, String> = run.tags.into_iter().filter(|(key, _)| is_inherited(key)).collect();
+        tags.extend(model.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())));
+        tags.insert(REQUEST_TAG.to_owned(), request_id.to_owned());
+        let pairs = |map: &BTreeMap<String, String>| -> Vec<Value> {
+            map.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
+        };
+        let mut body = json!({
+            "experiment_id": run.info.experiment_id,
+            "name": model.name,
+            "source_run_id": model.source_run_id,
+            "params": pairs(&params),
+            "tags": pairs(&tags),
+        });
+        if let Some(model_type) = &model.model_type {
+            body["model_type"] = json!(model_type);
+        }
+        let lookup = json!({
+            "experiment_ids": [run.info.experiment_id],
+            "filter": format!("source_run_id = '{}'", model.source_run_id),
+            "max_results": 50,
+        });
+        let of_this_request = || -> Attempt<Vec<LoggedModel>> {
+            let answer: ModelsAnswer = self.post_once("look up a logged model", "logged-models/search", &lookup)?;
+            let models = answer.models.into_iter().map(LoggedModel::from);
+            Ok(models.filter(|model| model.tags.get(REQUEST_TAG).map(String::as_str) == Some(request_id)).collect())
+        };
+        let created = self.http.retrying(|attempt| {
+            if (attempt > 0 || may_exist)
+                && let Some(model) = of_this_request()?.pop()
+            {
+                return Ok(model);
+            }
+            let answer: ModelAnswer = self.post_once("create a logged model", "logged-models", &body)?;
+            Ok(LoggedModel::from(answer.model))
+        })?;
+        for twin in self.http.retrying(|_| of_this_request())?.iter().filter(|twin| twin.id != created.id) {
+            let path = format!("/api/2.0/mlflow/logged-models/{}", encoded(&twin.id));
+            let ask = Ask { action: "delete a repeated model", method: &Method::DELETE, path: &path, query: &[] };
+            gone(self.http.json::<Nothing>(ask, None))?;
+        }
+        self.models.insert(created.id.clone());
+        self.link(&model.source_run_id, &created.id, model.step)?;
+        Ok(created)
     }
 
     fn send_batch(&mut self, run_id: &str, batch: &Batch<'_>) -> Result<()> {
@@ -406,52 +522,7 @@ impl Store for RestStore {
     }
 
     fn create_run(&mut self, experiment_id: &str, run: NewRun) -> Result<RunInfo> {
-        limits::check_new_run(&run)?;
-        if !is_experiment_id(experiment_id) {
-            return Err(Error::ExperimentNotFound { id: experiment_id.to_owned() });
-        }
-        let request_id = names::new_id()?;
-        let mut tags: BTreeMap<&str, &str> =
-            run.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
-        tags.insert("mlflow.runName", &run.name);
-        tags.insert(REQUEST_TAG, &request_id);
-        if !run.user.is_empty() {
-            tags.insert("mlflow.user", &run.user);
-        }
-        let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
-        let body = json!({
-            "experiment_id": experiment_id,
-            "user_id": run.user,
-            "run_name": run.name,
-            "start_time": run.start_time_ms,
-            "tags": tags,
-        });
-        let experiment_ids = [experiment_id.to_owned()];
-        let filter = format!("tags.`{REQUEST_TAG}` = '{request_id}'");
-        let created = self.http.retrying(|attempt| {
-            if attempt > 0
-                && let Some(run) = self.search_once(&experiment_ids, &filter, 1)?.into_iter().next()
-            {
-                return Ok(run);
-            }
-            self.post_once::<RunAnswer>("create a run", "runs/create", &body).map(|answer| Run::from(answer.run))
-        });
-        let info = match created {
-            Ok(run) => {
-                let all = self.search(&experiment_ids, &filter, PAGE)?;
-                for twin in all.iter().filter(|twin| twin.info.id != run.info.id) {
-                    gone(self.post("delete a repeated run", "runs/delete", &json!({"run_id": twin.info.id})))?;
-                }
-                run.info
-            }
-            Err(error @ Error::Refused { .. }) => {
-                self.experiment_by_id(experiment_id)?;
-                return Err(error);
-            }
-            Err(error) => return Err(error),
-        };
-        self.runs.insert(info.id.clone(), info.artifact_uri.clone());
-        Ok(info)
+        self.create_run_as(experiment_id, &run, &names::new_id()?, false)
     }
 
     fn log_batch(&mut self, run_id: &str, metrics: &[Metric], params: &[Param], tags: &[Tag]) -> Result<()> {
@@ -527,55 +598,7 @@ impl Store for RestStore {
     }
 
     fn create_logged_model(&mut self, model: NewLoggedModel) -> Result<LoggedModel> {
-        limits::check_new_model(&model)?;
-        let run = self.active_run(&model.source_run_id)?;
-        let mut params = run.params;
-        params.extend(model.params.iter().map(|param| (param.key.clone(), param.value.clone())));
-        let is_inherited = |key: &str| key == "mlflow.user" || key.starts_with("mlflow.source.");
-        let mut tags: BTreeMap<String, String> = run.tags.into_iter().filter(|(key, _)| is_inherited(key)).collect();
-        tags.extend(model.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())));
-        let request_id = names::new_id()?;
-        tags.insert(REQUEST_TAG.to_owned(), request_id.clone());
-        let pairs = |map: &BTreeMap<String, String>| -> Vec<Value> {
-            map.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
-        };
-        let mut body = json!({
-            "experiment_id": run.info.experiment_id,
-            "name": model.name,
-            "source_run_id": model.source_run_id,
-            "params": pairs(&params),
-            "tags": pairs(&tags),
-        });
-        if let Some(model_type) = &model.model_type {
-            body["model_type"] = json!(model_type);
-        }
-        let lookup = json!({
-            "experiment_ids": [run.info.experiment_id],
-            "filter": format!("source_run_id = '{}'", model.source_run_id),
-            "max_results": 50,
-        });
-        let of_this_request = || -> Attempt<Vec<LoggedModel>> {
-            let answer: ModelsAnswer = self.post_once("look up a logged model", "logged-models/search", &lookup)?;
-            let models = answer.models.into_iter().map(LoggedModel::from);
-            Ok(models.filter(|model| model.tags.get(REQUEST_TAG) == Some(&request_id)).collect())
-        };
-        let created = self.http.retrying(|attempt| {
-            if attempt > 0
-                && let Some(model) = of_this_request()?.pop()
-            {
-                return Ok(model);
-            }
-            let answer: ModelAnswer = self.post_once("create a logged model", "logged-models", &body)?;
-            Ok(LoggedModel::from(answer.model))
-        })?;
-        for twin in self.http.retrying(|_| of_this_request())?.iter().filter(|twin| twin.id != created.id) {
-            let path = format!("/api/2.0/mlflow/logged-models/{}", encoded(&twin.id));
-            let ask = Ask { action: "delete a repeated model", method: &Method::DELETE, path: &path, query: &[] };
-            gone(self.http.json::<Nothing>(ask, None))?;
-        }
-        self.models.insert(created.id.clone());
-        self.link(&model.source_run_id, &created.id, model.step)?;
-        Ok(created)
+        self.create_logged_model_as(&model, &names::new_id()?, false)
     }
 
     fn logged_model(&mut self, model_id: &str) -> Result<LoggedModel> {

@@ -174,6 +174,14 @@ pub fn is_sent_in_clear(uri: &str) -> bool {
     uri.starts_with("http://") && !is_local(uri)
 }
 
+/// Whether a URI can be that of a tracking server: a host, and neither credentials nor a query in it.
+///
+/// # Errors
+/// [`Error::ServerUri`], which does not repeat a URI that holds credentials.
+pub fn check_server_uri(uri: &str) -> Result<()> {
+    base_uri(uri).map(drop)
+}
+
 /// The URI without a slash at its end, if it can be that of a tracking server.
 ///
 /// # Errors

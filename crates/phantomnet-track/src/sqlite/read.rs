@@ -6,7 +6,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Attempt;
 use crate::entities::{
-    DatasetInput, Experiment, LoggedModel, MetricPoint, ModelStatus, Run, RunInfo, RunQuery, RunStatus,
+    DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelRef, ModelStatus, Run, RunInfo, RunQuery,
+    RunStatus,
 };
 use crate::error::Error;
 use crate::store::MAX_CANDIDATES;
@@ -302,6 +303,33 @@ pub(super) fn logged_model(tx: &Transaction<'_>, model_id: &str) -> Attempt<Logg
     )
     .optional()?
     .ok_or_else(|| Error::ModelNotFound { id: model_id.to_owned() }.into())
+}
+
+/// Type of a model, step of the link to it from its run, and its metrics.
+pub(super) fn model_details(tx: &Transaction<'_>, model_id: &str) -> Attempt<(Option<String>, i64, Vec<Metric>)> {
+    require_model(tx, model_id)?;
+    let model_type =
+        tx.query_row("SELECT model_type FROM logged_models WHERE model_id = ?1", [model_id], |row| row.get(0))?;
+    let step: Option<i64> = tx
+        .query_row(
+            "SELECT step FROM inputs WHERE source_type = 'RUN_OUTPUT' AND destination_id = ?1 LIMIT 1",
+            [model_id],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let metrics = tx
+        .prepare(
+            "SELECT metric_name, metric_value, metric_timestamp_ms, metric_step, dataset_name, dataset_digest \
+             FROM logged_model_metrics WHERE model_id = ?1 ORDER BY metric_name, metric_step, metric_timestamp_ms",
+        )?
+        .query_map([model_id], |row| {
+            let model =
+                ModelRef { model_id: model_id.to_owned(), dataset_name: row.get(4)?, dataset_digest: row.get(5)? };
+            let key: String = row.get(0)?;
+            Ok(Metric::new(key, row.get(1)?, row.get(2)?, row.get(3)?).of_model(model))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((model_type, step.unwrap_or_default(), metrics))
 }
 
 /// A RUNNING run of this system, and the process it belongs to.

@@ -6,6 +6,7 @@ mod store_contract;
 mod active_run;
 mod concurrency;
 mod kill;
+mod outbox;
 mod rest;
 mod rest_faults;
 mod sqlite;

@@ -14,15 +14,15 @@ use crate::store_contract::store_contract;
 /// `scripts/test` starts servers and runs the tests of this file on each.
 const SERVER: &str = "PHANTOMNET_TRACK_TEST_SERVER";
 
-fn server_uri() -> String {
+pub(crate) fn server_uri() -> String {
     std::env::var(SERVER).unwrap_or_else(|_| panic!("{SERVER} is not set; `scripts/test` runs these tests"))
 }
 
-fn options(uri: &str) -> ServerOptions {
+pub(crate) fn options(uri: &str) -> ServerOptions {
     ServerOptions::from_variables(uri, |name| std::env::var(name).ok()).expect("valid variables")
 }
 
-fn server() -> ((), Box<dyn Store>) {
+pub(crate) fn server() -> ((), Box<dyn Store>) {
     let uri = server_uri();
     ((), open_with(&uri, options(&uri)).expect("opened"))
 }
@@ -32,7 +32,7 @@ store_contract!(
     server
 );
 
-mod through_a_bad_proxy {
+pub(crate) mod through_a_bad_proxy {
     use super::*;
 
     fn server() -> ((), Box<dyn Store>) {
@@ -57,7 +57,7 @@ mod through_a_bad_proxy {
     );
 
     /// SplitMix64.
-    fn random(n: u64) -> u64 {
+    pub(crate) fn random(n: u64) -> u64 {
         let mut z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -94,7 +94,7 @@ mod through_a_bad_proxy {
         }
     }
 
-    fn forwarded(upstream: &str, request: &Request) -> Option<Vec<u8>> {
+    pub(crate) fn forwarded(upstream: &str, request: &Request) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect(upstream).ok()?;
         stream.write_all(&request.to_bytes()).ok()?;
         let mut bytes = Vec::new();

@@ -92,7 +92,7 @@ fn model_metrics_are_rows_of_the_model_but_for_nan() {
     let (folder, mut store) = fresh();
     let run = start(store.as_mut());
     let model = store.create_logged_model(new_model(&run)).expect("created");
-    let judged = ModelRef { model_id: model.id, dataset_name: Some("d".into()), dataset_digest: None };
+    let judged = ModelRef { model_id: model.id, dataset_name: Some("d".into()), dataset_digest: Some("e".into()) };
     let metrics = [
         Metric::new("accuracy", 0.9, 5, 0).of_model(judged.clone()),
         Metric::new("roc_auc", f64::NAN, 5, 0).of_model(judged),

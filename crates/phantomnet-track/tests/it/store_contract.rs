@@ -42,7 +42,7 @@ macro_rules! store_contract {
 pub(crate) use store_contract;
 
 /// The name with what no other name of this store ends in.
-fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     static N: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     format!("{name} {}-{}", now.as_nanos(), N.fetch_add(1, Ordering::Relaxed))
@@ -78,10 +78,10 @@ pub(crate) fn experiments_are_selected_by_name(store: &mut dyn Store) {
 }
 
 pub(crate) fn experiment_names_are_checked(store: &mut dyn Store) {
-    for name in ["", &"x".repeat(501)] {
+    for name in ["", &"x".repeat(257)] {
         assert!(matches!(store.experiment(name), Err(Error::Invalid { what: "experiment name", .. })));
     }
-    store.experiment(&"x".repeat(500)).expect("longest");
+    store.experiment(&"x".repeat(256)).expect("longest");
 }
 
 pub(crate) fn a_run_starts_and_ends(store: &mut dyn Store) {
@@ -154,6 +154,10 @@ pub(crate) fn keys_and_values_are_checked(store: &mut dyn Store) {
             assert!(matches!(store.log_batch(&run.id, &metrics, &params, &tags), Err(Error::Invalid { .. })), "{key}");
         }
     }
+    let half = ModelRef { model_id: "m-0".into(), dataset_name: Some("train".into()), dataset_digest: None };
+    let metric = Metric::new("m", 1.0, 1, 0).of_model(half);
+    let error = store.log_batch(&run.id, &[metric], &[], &[]).expect_err("half a dataset");
+    assert!(matches!(error, Error::Invalid { what: "dataset of a metric", .. }), "{error}");
     let param = Param::new("p", "x".repeat(6001));
     assert!(matches!(store.log_batch(&run.id, &[], &[param], &[]), Err(Error::ValueTooLong { .. })));
     let tag = Tag::new("t", "x".repeat(8001));

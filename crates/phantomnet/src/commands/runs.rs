@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use phantomnet_learn::metrics::MetricMap;
-use phantomnet_track::{Run, RunQuery, Store};
+use phantomnet_track::{PushedEntry, Run, RunInfo, RunQuery, Store};
 use serde_json::{Value, json};
 
 use super::{figure, with_interval};
-use crate::cli::{RunsCommand, StoreArgs};
-use crate::failure::{Failure, nearest, visible};
-use crate::pipeline::{open_existing_store, track_failure};
+use crate::cli::{CommonArgs, RunsCommand, StoreArgs};
+use crate::failure::{Failure, Kind, nearest, visible};
+use crate::pipeline::{self, open_existing_store, track_failure};
 use crate::terminal;
 
 /// Metrics in the list, as far as a run has them.
@@ -20,11 +20,55 @@ const ID_DIGITS: usize = 8;
 
 pub(crate) fn run(command: &RunsCommand) -> Result<ExitCode, Failure> {
     match command {
+        RunsCommand::Push { common } => return push(common),
         RunsCommand::List { experiment, limit, store } => list(experiment.as_deref(), *limit, store),
         RunsCommand::Show { run, store } => show(run, store),
         RunsCommand::Compare { runs, store } => compare(runs, store),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn push(common: &CommonArgs) -> Result<ExitCode, Failure> {
+    let outbox = common.config.resolve(Vec::new())?.tracking.outbox;
+    let pushed = pipeline::push(&outbox, None)?;
+    let is_whole = pushed.iter().all(|entry| entry.runs.is_ok());
+    if common.json {
+        let documents: Vec<Value> = pushed.iter().map(pushed_document).collect();
+        terminal::print_json(&Value::Array(documents))?;
+    } else if pushed.is_empty() {
+        terminal::say(&format!("nothing to send in {}", visible(&outbox)));
+    }
+    for entry in &pushed {
+        match &entry.runs {
+            Ok(runs) => say_pushed(runs, &entry.uri),
+            Err(error) => terminal::warn(&format!("`{}` is still to be sent: {error}", entry.folder.display())),
+        }
+    }
+    Ok(if is_whole { ExitCode::SUCCESS } else { Kind::Environment.exit_code() })
+}
+
+/// Says which runs were sent.
+pub(super) fn say_pushed(runs: &[RunInfo], uri: &str) {
+    for run in runs {
+        terminal::say(&format!("sent {} ({}) to {}", visible(&run.name), run.id, visible(uri)));
+    }
+}
+
+fn pushed_document(entry: &PushedEntry) -> Value {
+    let runs = entry.runs.as_ref().map_or_else(
+        |_| Vec::new(),
+        |runs| {
+            let document =
+                |run: &RunInfo| json!({"run_id": run.id, "run_name": run.name, "status": run.status.as_str()});
+            runs.iter().map(document).collect()
+        },
+    );
+    json!({
+        "folder": entry.folder,
+        "tracking_uri": entry.uri,
+        "runs": runs,
+        "error": entry.runs.as_ref().err().map(ToString::to_string),
+    })
 }
 
 fn open(args: &StoreArgs) -> Result<Box<dyn Store>, Failure> {

@@ -7,8 +7,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use phantomnet_learn::Progress;
 use phantomnet_track::is_server;
 
+use super::runs::say_pushed;
 use super::{SHOWN, figure, say_gate, with_interval};
 use crate::cli::TrainArgs;
+use crate::config::Tracking;
 use crate::failure::{Failure, visible};
 use crate::pipeline::{self, Event, Outcome, Stage};
 use crate::signals::StopSignal;
@@ -35,7 +37,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     } else {
         summarize(&outcome);
     }
+    if is_server(&outcome.tracking_uri) && outcome.kept_in.is_none() {
+        send_earlier(&config.tracking);
+    }
     Ok(if outcome.gate.passed { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Sends what earlier runs could not: the server is there again. That it fails is not this run's failure.
+fn send_earlier(tracking: &Tracking) {
+    match pipeline::push(&tracking.outbox, Some(&tracking.uri)) {
+        Ok(pushed) => pushed.iter().for_each(|entry| match &entry.runs {
+            Ok(runs) => say_pushed(runs, &entry.uri),
+            Err(error) => terminal::warn(&format!("`{}` is still to be sent: {error}", entry.folder.display())),
+        }),
+        Err(failure) => terminal::warn(&failure.to_string()),
+    }
 }
 
 /// The bar of a terminal: a stage, how much of it is done, and the time left.
@@ -165,7 +181,10 @@ fn summarize(outcome: &Outcome) {
     terminal::say(&format!("  report   {}", visible(&outcome.output.join("report.html").display().to_string())));
     let page = format!("#/experiments/{}/runs/{}?workflowType=machine_learning", outcome.experiment_id, outcome.run_id);
     let uri = visible(&outcome.tracking_uri);
-    if is_server(&outcome.tracking_uri) {
+    if let Some(folder) = &outcome.kept_in {
+        terminal::say(&format!("  runs     kept in {}", visible(&folder.display().to_string())));
+        terminal::say("           send it with `phantomnet runs push`; the next run does so, too");
+    } else if is_server(&outcome.tracking_uri) {
         terminal::say(&format!("  runs     {}/{page}", uri.trim_end_matches('/')));
     } else {
         terminal::say(&format!("  runs     mlflow ui --backend-store-uri {uri}"));

@@ -280,6 +280,12 @@ pub const KEYS: &[Key] = &[
         r#""PhantomNet-ML""#,
         "Experiment, made if it does not exist. Environment: `MLFLOW_EXPERIMENT_NAME`.",
     ),
+    key(
+        "tracking.outbox",
+        Kind::Text,
+        r#""phantomnet-outbox""#,
+        "Folder that keeps the runs that a tracking server could not take. The next run sends them, or `phantomnet runs push`.",
+    ),
     key("tracking.run_name", Kind::Text, "", "Name of the run; a random one by default."),
     key(
         "output.dir",

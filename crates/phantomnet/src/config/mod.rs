@@ -115,6 +115,7 @@ pub struct Evaluate {
 pub struct Tracking {
     pub uri: String,
     pub experiment: String,
+    pub outbox: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_name: Option<String>,
 }

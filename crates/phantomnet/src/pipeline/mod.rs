@@ -29,7 +29,7 @@ use serde::Serialize;
 pub use files::push_record;
 pub use judge::{Judgement, judge_probabilities, labels_of, metric_failure};
 pub use learner::learner;
-pub use store::{open_existing_store, track_failure};
+pub use store::{open_existing_store, push, track_failure};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
@@ -134,6 +134,8 @@ pub struct Outcome {
     pub experiment_id: String,
     /// Tracking store.
     pub tracking_uri: String,
+    /// Folder that keeps the run until it can be sent; none if the tracking store has it.
+    pub kept_in: Option<PathBuf>,
     /// `FINISHED`.
     pub status: &'static str,
     /// The model folder; none if the learner's model cannot be written as ONNX.
@@ -199,8 +201,8 @@ pub fn train(
     let kept = kept.as_ref();
     let job = Job { config, learner, kept, labelled: &labelled, folds: &folds, commit: commit.as_deref(), stop };
     match job.run(staging, &mut recorder, timings, observe) {
-        Ok(outcome) => {
-            recorder.finish()?;
+        Ok(mut outcome) => {
+            outcome.kept_in = recorder.finish()?;
             Ok(outcome)
         }
         Err(failure) => {
@@ -328,6 +330,7 @@ impl Job<'_> {
             experiment: config.tracking.experiment.clone(),
             experiment_id: recorder.experiment_id().to_owned(),
             tracking_uri: config.tracking.uri.clone(),
+            kept_in: None,
             status: "FINISHED",
             model: savable.then(|| staging.published("model")),
             model_id,

@@ -1,6 +1,6 @@
 //! The run in the tracking store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use phantomnet_learn::metrics::MetricMap;
@@ -11,7 +11,7 @@ use phantomnet_track::{
 };
 
 use super::data::Labelled;
-use super::store::{open_store, track_failure};
+use super::store::{KeptIn, Opened, open_store, track_failure};
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 
@@ -64,6 +64,7 @@ pub(super) struct Recorder {
     dataset: (String, String),
     /// Where the files of the logged model go.
     model_location: Option<String>,
+    kept_in: KeptIn,
 }
 
 impl Recorder {
@@ -77,7 +78,7 @@ impl Recorder {
         labelled: &Labelled,
         commit: Option<&str>,
     ) -> Result<Self, Failure> {
-        let mut store = open_store(&config.tracking.uri)?;
+        let Opened { mut store, kept_in } = open_store(&config.tracking)?;
         // Containers may share a name but not a process table, and process ids speak of the latter.
         let processes = std::fs::read_link("/proc/self/ns/pid").ok();
         let host = read_line("/proc/sys/kernel/hostname").zip(processes).map(|(h, p)| format!("{h} {}", p.display()));
@@ -108,7 +109,7 @@ impl Recorder {
         let run = ActiveRun::start(store, &experiment.id, new, now_ms).map_err(track_failure)?;
         let dataset = dataset(config, labelled);
         let identity = (dataset.name.clone(), dataset.digest.clone());
-        let mut recorder = Self { run, dataset: identity, model_location: None };
+        let mut recorder = Self { run, dataset: identity, model_location: None, kept_in };
         let id = recorder.id().to_owned();
         let store = recorder.run.store();
         store.log_batch(&id, &[], &params(config, learner), &[]).map_err(track_failure)?;
@@ -201,12 +202,13 @@ impl Recorder {
         self.run.store().log_artifact(&id, path, source).map_err(track_failure)
     }
 
-    /// Ends the run well.
+    /// Ends the run well. Gives the folder in which it is kept, if its server is away.
     ///
     /// # Errors
     /// Of kind environment.
-    pub(super) fn finish(self) -> Result<(), Failure> {
-        self.run.finish().map_err(track_failure)
+    pub(super) fn finish(self) -> Result<Option<PathBuf>, Failure> {
+        self.run.finish().map_err(track_failure)?;
+        Ok(self.kept_in.get().cloned())
     }
 
     /// Ends the run because of a failure: KILLED if the user stopped it, FAILED with the error otherwise.

@@ -1,7 +1,14 @@
 //! The tracking store that the configuration and the environment name.
 
-use phantomnet_track::{Error, ServerOptions, Store, is_sent_in_clear, is_server, open_existing_with, open_with};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use phantomnet_track::{
+    Error, OutboxStore, PushedEntry, ServerOptions, Store, check_server_uri, is_sent_in_clear, is_server, open,
+    open_existing_with, push_outbox,
+};
+
+use crate::config::Tracking;
 use crate::failure::{Failure, Kind};
 use crate::terminal;
 
@@ -17,18 +24,44 @@ pub fn track_failure(error: Error) -> Failure {
         | Error::Invalid { .. } => Kind::Config,
         _ => Kind::Environment,
     };
-    let of_disk = matches!(error, Error::Io { .. } | Error::Database { .. }).then(|| {
-        "check that the store's disk has room and may be written, or choose another with --tracking-uri".to_owned()
-    });
-    Failure::of(kind, error).maybe_hint(hint.or(of_disk))
+    let general = match &error {
+        Error::Io { .. } | Error::Database { .. } => {
+            Some("check that the store's disk has room and may be written, or choose another with --tracking-uri")
+        }
+        Error::InvalidUri { .. } | Error::ServerUri { .. } => Some("`sqlite:///mlflow.db` keeps runs in this folder"),
+        _ => None,
+    };
+    Failure::of(kind, error).maybe_hint(hint.or_else(|| general.map(str::to_owned)))
 }
 
-/// Opens the store to write to it. Of a server, credentials and transport are what the environment says.
+/// A store to write to.
+pub(super) struct Opened {
+    pub(super) store: Box<dyn Store>,
+    /// Comes to hold the folder in which the run is kept when its server is away.
+    pub(super) kept_in: KeptIn,
+}
+
+pub(super) type KeptIn = Arc<OnceLock<PathBuf>>;
+
+/// Opens the store to write to it. A server that is away is gone on without.
 ///
 /// # Errors
 /// Of kind configuration or environment.
-pub(super) fn open_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
-    opened(uri, open_with)
+pub(super) fn open_store(tracking: &Tracking) -> Result<Opened, Failure> {
+    let kept_in = KeptIn::default();
+    let store: Box<dyn Store> = if is_server(&tracking.uri) {
+        let options = options(&tracking.uri)?;
+        let kept = Arc::clone(&kept_in);
+        let on_away = move |error: &Error, folder: &Path| {
+            terminal::warn(&format!("{error}; the run goes on and is kept in `{}`", folder.display()));
+            let _ = kept.set(folder.to_owned());
+        };
+        let outbox = Path::new(&tracking.outbox);
+        Box::new(OutboxStore::new(&tracking.uri, options, outbox, Box::new(on_away)).map_err(track_failure)?)
+    } else {
+        open(&tracking.uri).map_err(track_failure)?
+    };
+    Ok(Opened { store, kept_in })
 }
 
 /// Opens the store to look at it, and makes none where there is none.
@@ -36,21 +69,29 @@ pub(super) fn open_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
 /// # Errors
 /// Of kind configuration or environment.
 pub fn open_existing_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
-    opened(uri, open_existing_with)
+    let options = if is_server(uri) { options(uri)? } else { ServerOptions::default() };
+    open_existing_with(uri, options).map_err(track_failure)
 }
 
-type Open = fn(&str, ServerOptions) -> phantomnet_track::Result<Box<dyn Store>>;
+/// Sends the runs of the outbox that are for the server at `uri`, or for any.
+///
+/// # Errors
+/// Of kind environment, when the outbox cannot be read. That an entry cannot be sent is said in what is given.
+pub fn push(outbox: &str, uri: Option<&str>) -> Result<Vec<PushedEntry>, Failure> {
+    push_outbox(Path::new(outbox), uri, &variables).map_err(track_failure)
+}
 
-fn opened(uri: &str, open: Open) -> Result<Box<dyn Store>, Failure> {
-    if !is_server(uri) {
-        return open(uri, ServerOptions::default()).map_err(track_failure);
-    }
-    let options = ServerOptions::from_variables(uri, |name| std::env::var(name).ok()).map_err(track_failure)?;
-    let what = if options.credentials.is_some() { "runs, models and credentials" } else { "runs and models" };
-    let store = open(uri, options).map_err(track_failure)?;
-    // Only now: an address that was refused may hold a password.
+/// How the environment says to reach a server.
+fn variables(uri: &str) -> phantomnet_track::Result<ServerOptions> {
+    ServerOptions::from_variables(uri, |name| std::env::var(name).ok())
+}
+
+fn options(uri: &str) -> Result<ServerOptions, Failure> {
+    check_server_uri(uri).map_err(track_failure)?;
+    let options = variables(uri).map_err(track_failure)?;
     if is_sent_in_clear(uri) {
+        let what = if options.credentials.is_some() { "runs, models and credentials" } else { "runs and models" };
         terminal::warn(&format!("`{uri}` is another machine, and everyone on the way can read {what}: use https"));
     }
-    Ok(store)
+    Ok(options)
 }

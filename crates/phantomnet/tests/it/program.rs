@@ -43,9 +43,12 @@ impl Workplace {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phantomnet"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
-        for variable in ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"] {
+        let credentials = ["MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"];
+        for variable in ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"].into_iter().chain(credentials) {
             command.env_remove(variable);
         }
+        // No test waits for a server that is not there.
+        command.env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0");
         command
     }
 

@@ -43,6 +43,32 @@ fn a_run_leaves_a_model_a_report_and_a_record() {
 }
 
 #[test]
+fn a_run_is_kept_while_its_server_is_away() {
+    let w = Workplace::new();
+    // Nothing listens on the port of discarding.
+    let server = "http://127.0.0.1:9";
+    let args = ["train", "events.csv", "--json", "--tracking-uri", server, "--run-name", "kept"];
+    let run = w.json(&args);
+    assert_eq!((&run["status"], &run["tracking_uri"]), (&"FINISHED".into(), &server.into()));
+    let folder = run["kept_in"].as_str().unwrap();
+    let kept = w.json(&["runs", "show", "kept", "--json", "--tracking-uri", &format!("sqlite:///{folder}/mlflow.db")]);
+    assert_eq!(kept["metrics"]["accuracy"], run["metrics"]["accuracy"]);
+    assert_eq!(kept["run_id"], run["run_id"]);
+
+    let output = w.run(&["runs", "push", "--json"]);
+    assert_eq!(output.status.code(), Some(4));
+    let pushed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((pushed[0]["folder"].as_str(), &pushed[0]["tracking_uri"]), (Some(folder), &server.into()));
+    assert!(pushed[0]["error"].as_str().unwrap().contains("cannot be reached"), "{pushed}");
+    assert_eq!(w.json(&["runs", "push", "--json", "--set", "tracking.outbox=other"]), Value::Array(Vec::new()));
+
+    // Nothing is kept of what goes to the embedded store.
+    let run = w.json(&["train", "events.csv", "--json"]);
+    assert!(run["kept_in"].is_null());
+    assert_eq!(entries(&w.path("phantomnet-outbox")).len(), 1);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads() {
     let w = Workplace::new();
     let folders = ["1", "2", "8"].map(|threads| {

@@ -49,6 +49,8 @@ use crate::program::Workplace;
 #[case::unknown_gate(&["events.csv", "--set", "gate.acuracy=0.5"], 2, "gate.accuracy")]
 #[case::unknown_flag(&["events.csv", "--experimnt", "x"], 2, "--experiment")]
 #[case::bad_store(&["events.csv", "--tracking-uri", "ftp://x"], 2, "ftp://x")]
+#[case::password_in_store(&["events.csv", "--tracking-uri", "https://ana:pass@host"], 2, "MLFLOW_TRACKING_PASSWORD")]
+#[case::query_in_store(&["events.csv", "--tracking-uri", "https://host?x=1"], 2, "no `?`")]
 #[case::corrupt_store(&["events.csv", "--tracking-uri", "sqlite:///corrupt.db"], 4, "corrupt.db")]
 #[case::unwritable_output(&["events.csv", "--output", "/proc/nowhere"], 4, "/proc/nowhere")]
 #[case::file_as_output(&["events.csv", "--output", "events.csv"], 4, "events.csv")]

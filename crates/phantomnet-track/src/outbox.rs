@@ -1,0 +1,452 @@
+//! Runs that a server could not take, kept until it can.
+//!
+//! An *outbox* is a folder with an *entry* for each program that logs to a server: an embedded store with all that was
+//! logged, the server's URI, and a file that is locked while the program lives. When everything has reached the server the
+//! entry goes; otherwise [`push_outbox`] sends it, from whatever it has become: every run and model carries the id of its local
+//! twin on the server, so that what is there already is found and not made again, and all else may be sent twice.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::artifacts;
+use crate::entities::{
+    ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelRef, ModelStatus, NewLoggedModel,
+    NewRun, Param, Run, RunInfo, RunQuery, RunStatus, Tag,
+};
+use crate::error::{Error, Result};
+use crate::names;
+use crate::rest::{RestStore, ServerOptions};
+use crate::sqlite::SqliteStore;
+use crate::store::Store;
+
+const SERVER_FILE: &str = "server";
+const LOCK_FILE: &str = "lock";
+const DATABASE_FILE: &str = "mlflow.db";
+
+/// A folder of the outbox, which only we may touch while this lives.
+struct Entry {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Entry {
+    /// A new entry for the server at `uri`.
+    fn create(outbox: &Path, uri: &str) -> Result<Self> {
+        fs::create_dir_all(outbox).map_err(Error::io("create folder", outbox))?;
+        // Under another name until it is locked and whole, so that nobody sends it meanwhile.
+        let id = names::new_id()?;
+        let (hidden, folder) = (outbox.join(format!(".new-{id}")), outbox.join(&id));
+        fs::create_dir(&hidden).map_err(Error::io("create folder", &hidden))?;
+        let lock = lock(&hidden)?.ok_or_else(|| in_use(&hidden))?;
+        let server = hidden.join(SERVER_FILE);
+        fs::write(&server, uri).map_err(Error::io("write", &server))?;
+        fs::rename(&hidden, &folder).map_err(Error::io("create folder", &folder))?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    fn store(&self) -> Result<SqliteStore> {
+        let path = self.folder.join(DATABASE_FILE);
+        SqliteStore::open(&format!("sqlite:///{}", path.display()), &path)
+    }
+
+    /// Removes the entry, all of which is on the server. A kill in between leaves a name that is no entry.
+    fn remove(&self) -> Result<()> {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let sent = self.folder.with_file_name(format!(".sent-{name}"));
+        fs::rename(&self.folder, &sent).map_err(Error::io("remove folder", &self.folder))?;
+        fs::remove_dir_all(&sent).map_err(Error::io("remove folder", &sent))
+    }
+}
+
+/// Takes the lock of an entry; `None` while another program has it.
+fn lock(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(LOCK_FILE);
+    let file = File::create(&path).map_err(Error::io("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(Error::io("lock", &path)(source)),
+    }
+}
+
+fn in_use(folder: &Path) -> Error {
+    Error::Invalid {
+        what: "outbox entry",
+        value: folder.display().to_string(),
+        expected: "expected one that no other program uses".to_owned(),
+    }
+}
+
+/// An id of the caller, and what it stands for in both stores.
+struct Twin {
+    local: String,
+    server: Option<String>,
+}
+
+/// Longest wait for a server that has answered before: what it misses is not lost.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Told once when the server is away: why, and in which folder the run is kept.
+pub type OnAway = Box<dyn Fn(&Error, &Path) + Send>;
+
+/// A store on a server that goes on without it.
+///
+/// Everything is written to an entry of the outbox, and then to the server until it is away for the first time. Reading goes to the
+/// server alone. Ids are the server's, or, for what it has not seen, the entry's.
+pub struct OutboxStore {
+    entry: Option<Entry>,
+    local: SqliteStore,
+    server: RestStore,
+    is_online: bool,
+    on_away: OnAway,
+    experiments: HashMap<String, String>,
+    runs: HashMap<String, Twin>,
+    models: HashMap<String, Twin>,
+    n_open: usize,
+}
+
+impl OutboxStore {
+    /// The store of the server at `uri`, with an entry in the folder `outbox`, which is created if it is not there.
+    ///
+    /// # Errors
+    /// Those of [`RestStore::new`] and [`SqliteStore::open`].
+    pub fn new(uri: &str, options: ServerOptions, outbox: &Path, on_away: OnAway) -> Result<Self> {
+        let options = ServerOptions { max_wait: options.max_wait.min(MAX_WAIT), ..options };
+        let server = RestStore::new(uri, options)?;
+        let entry = Entry::create(outbox, uri)?;
+        let local = entry.store()?;
+        Ok(Self {
+            entry: Some(entry),
+            local,
+            server,
+            is_online: true,
+            on_away,
+            experiments: HashMap::new(),
+            runs: HashMap::new(),
+            models: HashMap::new(),
+            n_open: 0,
+        })
+    }
+
+    /// Asks the server, unless it is away. That it is away is no error; neither is, once a run has begun, that it
+    /// does not know us any more.
+    fn online<T>(&mut self, call: impl FnOnce(&mut RestStore) -> Result<T>) -> Result<Option<T>> {
+        if !self.is_online {
+            return Ok(None);
+        }
+        match call(&mut self.server) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is_outage() || !self.runs.is_empty() && error.is_of_access() => {
+                self.is_online = false;
+                if let Some(entry) = &self.entry {
+                    (self.on_away)(&error, &entry.folder);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn local_run(&self, run_id: &str) -> Result<String> {
+        let twin = self.runs.get(run_id).ok_or_else(|| Error::RunNotFound { run: run_id.to_owned() })?;
+        Ok(twin.local.clone())
+    }
+
+    /// Writes to a run in both stores; each is given its own id of it.
+    fn both(&mut self, run_id: &str, write: impl Fn(&mut dyn Store, &str) -> Result<()>) -> Result<()> {
+        let local = self.local_run(run_id)?;
+        write(&mut self.local, &local)?;
+        let server = self.runs[run_id].server.clone();
+        if let Some(id) = server {
+            self.online(|server| write(server, &id))?;
+        }
+        Ok(())
+    }
+
+    fn both_models(&mut self, model_id: &str, write: impl Fn(&mut dyn Store, &str) -> Result<()>) -> Result<()> {
+        let missing = || Error::ModelNotFound { id: model_id.to_owned() };
+        let Twin { local, server } = self.models.get(model_id).ok_or_else(missing)?;
+        let (local, server) = (local.clone(), server.clone());
+        write(&mut self.local, &local)?;
+        if let Some(id) = server {
+            self.online(|server| write(server, &id))?;
+        }
+        Ok(())
+    }
+
+    /// Metrics with the ids that models have in one of the stores.
+    fn of_models(&self, metrics: &[Metric], id: impl Fn(&Twin) -> Option<String>) -> Result<Vec<Metric>> {
+        let translated = |metric: &Metric| {
+            let Some(model) = &metric.model else { return Ok(metric.clone()) };
+            let twin = self.models.get(&model.model_id);
+            let missing = || Error::ModelNotFound { id: model.model_id.clone() };
+            let model_id = twin.ok_or_else(missing)?;
+            let model = id(model_id).map(|model_id| ModelRef { model_id, ..model.clone() });
+            Ok(Metric { model, ..metric.clone() })
+        };
+        metrics.iter().map(translated).collect()
+    }
+}
+
+impl Drop for OutboxStore {
+    fn drop(&mut self) {
+        // Nothing was to be kept.
+        if let Some(entry) = self.entry.take().filter(|_| self.runs.is_empty()) {
+            let _ = entry.remove();
+        }
+    }
+}
+
+impl Store for OutboxStore {
+    fn uri(&self) -> &str {
+        self.server.uri()
+    }
+
+    fn experiment(&mut self, name: &str) -> Result<Experiment> {
+        let local = self.local.experiment(name)?;
+        let experiment = self.online(|server| server.experiment(name))?.unwrap_or(local);
+        self.experiments.insert(experiment.id.clone(), experiment.name.clone());
+        Ok(experiment)
+    }
+
+    fn experiments(&mut self) -> Result<Vec<Experiment>> {
+        self.server.experiments()
+    }
+
+    fn create_run(&mut self, experiment_id: &str, run: NewRun) -> Result<RunInfo> {
+        let missing = || Error::ExperimentNotFound { id: experiment_id.to_owned() };
+        let name = self.experiments.get(experiment_id).ok_or_else(missing)?.clone();
+        let experiment = self.local.experiment(&name)?;
+        let local = self.local.create_run(&experiment.id, run.clone())?;
+        let created = self.online(|server| server.create_run_as(experiment_id, &run, &local.id, false))?;
+        let twin = Twin { local: local.id.clone(), server: created.as_ref().map(|info| info.id.clone()) };
+        let info = created.unwrap_or(local);
+        self.runs.insert(info.id.clone(), twin);
+        self.n_open += 1;
+        Ok(info)
+    }
+
+    fn log_batch(&mut self, run_id: &str, metrics: &[Metric], params: &[Param], tags: &[Tag]) -> Result<()> {
+        let local = self.local_run(run_id)?;
+        let of_local = self.of_models(metrics, |twin| Some(twin.local.clone()))?;
+        self.local.log_batch(&local, &of_local, params, tags)?;
+        let server = self.runs[run_id].server.clone();
+        if let Some(id) = server {
+            let metrics = self.of_models(metrics, |twin| twin.server.clone())?;
+            self.online(|server| server.log_batch(&id, &metrics, params, tags))?;
+        }
+        Ok(())
+    }
+
+    fn log_inputs(&mut self, run_id: &str, inputs: &[DatasetInput]) -> Result<()> {
+        self.both(run_id, |store, id| store.log_inputs(id, inputs))
+    }
+
+    fn log_artifact(&mut self, run_id: &str, path: &str, source: &Path) -> Result<()> {
+        self.both(run_id, |store, id| store.log_artifact(id, path, source))
+    }
+
+    fn log_artifact_bytes(&mut self, run_id: &str, path: &str, bytes: &[u8]) -> Result<()> {
+        self.both(run_id, |store, id| store.log_artifact_bytes(id, path, bytes))
+    }
+
+    fn create_logged_model(&mut self, model: NewLoggedModel) -> Result<LoggedModel> {
+        let source_run_id = self.local_run(&model.source_run_id)?;
+        let local = self.local.create_logged_model(NewLoggedModel { source_run_id, ..model.clone() })?;
+        let created = match self.runs[&model.source_run_id].server.clone() {
+            Some(id) => {
+                let model = NewLoggedModel { source_run_id: id, ..model };
+                self.online(|server| server.create_logged_model_as(&model, &local.id, false))?
+            }
+            None => None,
+        };
+        let twin = Twin { local: local.id.clone(), server: created.as_ref().map(|model| model.id.clone()) };
+        let model = created.unwrap_or(local);
+        self.models.insert(model.id.clone(), twin);
+        Ok(model)
+    }
+
+    fn logged_model(&mut self, model_id: &str) -> Result<LoggedModel> {
+        self.server.logged_model(model_id)
+    }
+
+    fn log_model_artifacts(&mut self, model_id: &str, folder: &Path) -> Result<()> {
+        self.both_models(model_id, |store, id| store.log_model_artifacts(id, folder))
+    }
+
+    fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()> {
+        self.both_models(model_id, |store, id| store.finalize_logged_model(id, status))
+    }
+
+    fn end_run(&mut self, run_id: &str, status: RunStatus, end_time_ms: i64) -> Result<()> {
+        self.both(run_id, |store, id| store.end_run(id, status, end_time_ms))?;
+        self.n_open = self.n_open.saturating_sub(1);
+        if self.is_online
+            && self.n_open == 0
+            && let Some(entry) = self.entry.take()
+        {
+            entry.remove()?;
+        }
+        Ok(())
+    }
+
+    fn runs(&mut self, query: &RunQuery) -> Result<Vec<Run>> {
+        self.server.runs(query)
+    }
+
+    fn run(&mut self, run: &str) -> Result<Run> {
+        self.server.run(run)
+    }
+
+    fn metric_history(&mut self, run_id: &str, key: &str) -> Result<Vec<MetricPoint>> {
+        self.server.metric_history(run_id, key)
+    }
+
+    fn list_artifacts(&mut self, run_id: &str, folder: Option<&str>) -> Result<Vec<ArtifactEntry>> {
+        self.server.list_artifacts(run_id, folder)
+    }
+
+    fn read_artifact(&mut self, run_id: &str, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
+        self.server.read_artifact(run_id, path, max_bytes)
+    }
+
+    fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {
+        let closed = self.online(|server| server.close_stale_runs(host, boot_id, is_alive))?;
+        Ok(closed.unwrap_or_default())
+    }
+}
+
+/// What became of an entry of the outbox.
+#[derive(Debug)]
+pub struct PushedEntry {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The server it is for.
+    pub uri: String,
+    /// Its runs as they are on the server now; or why they are not, in which case the entry is still there.
+    pub runs: Result<Vec<RunInfo>>,
+}
+
+/// Sends the entries of an outbox to their servers, the oldest first, and removes those that have arrived whole. Entries whose
+/// program still runs are left out. Safe to repeat, at any time, after any failure.
+///
+/// - `uri`: sends what is for this server alone.
+/// - `options`: how to reach the server of a URI.
+///
+/// # Errors
+/// [`Error::Io`] if the outbox cannot be read. An outbox that is not there is empty.
+pub fn push_outbox(
+    outbox: &Path,
+    uri: Option<&str>,
+    options: &dyn Fn(&str) -> Result<ServerOptions>,
+) -> Result<Vec<PushedEntry>> {
+    let entries = match fs::read_dir(outbox) {
+        Ok(entries) => entries.collect::<std::io::Result<Vec<_>>>().map_err(Error::io("read folder", outbox))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::io("read folder", outbox)(source)),
+    };
+    let mut folders: Vec<_> = entries
+        .iter()
+        .map(fs::DirEntry::path)
+        .filter(|path| path.join(SERVER_FILE).is_file() && !path.file_name().is_some_and(is_hidden))
+        .map(|path| (fs::metadata(path.join(SERVER_FILE)).and_then(|data| data.modified()).ok(), path))
+        .collect();
+    folders.sort();
+    let mut pushed = Vec::new();
+    for (_, folder) in folders {
+        let path = folder.join(SERVER_FILE);
+        let of_entry = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        if uri.is_some_and(|uri| uri.trim_end_matches('/') != of_entry.trim_end_matches('/')) {
+            continue;
+        }
+        let Some(lock) = lock(&folder)? else { continue };
+        // Between the listing and the lock, someone else may have sent it.
+        if !path.is_file() {
+            continue;
+        }
+        let entry = Entry { folder: folder.clone(), _lock: lock };
+        let runs = options(&of_entry).and_then(|options| {
+            let mut server = RestStore::new(&of_entry, options)?;
+            let runs = push_entry(&mut entry.store()?, &mut server)?;
+            entry.remove()?;
+            Ok(runs)
+        });
+        pushed.push(PushedEntry { folder, uri: of_entry, runs });
+    }
+    Ok(pushed)
+}
+
+fn is_hidden(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn push_entry(local: &mut SqliteStore, server: &mut RestStore) -> Result<Vec<RunInfo>> {
+    let names: HashMap<String, String> = local.experiments()?.into_iter().map(|e| (e.id, e.name)).collect();
+    let mut runs = local.runs(&RunQuery { experiment_ids: Vec::new(), status: None, max_results: u32::MAX })?;
+    runs.reverse();
+    runs.into_iter().map(|run| push_run(local, server, &names[&run.info.experiment_id], run)).collect()
+}
+
+fn push_run(local: &mut SqliteStore, server: &mut RestStore, experiment: &str, run: Run) -> Result<RunInfo> {
+    let local_id = run.info.id.clone();
+    // Nobody works on it: we have the lock.
+    if run.info.status == RunStatus::Running {
+        let last = run.metrics.values().map(|point| point.timestamp_ms).max().unwrap_or_default();
+        local.end_run(&local_id, RunStatus::Killed, last.max(run.info.start_time_ms))?;
+    }
+    let run = local.run(&local_id)?;
+    let experiment = server.experiment(experiment)?;
+    let tags: Vec<Tag> = run.tags.iter().map(|(key, value)| Tag::new(key, value)).collect();
+    let new = NewRun {
+        name: run.info.name.clone(),
+        user: run.info.user.clone(),
+        start_time_ms: run.info.start_time_ms,
+        tags: tags.clone(),
+    };
+    let info = server.create_run_as(&experiment.id, &new, &local_id, true)?;
+    let params: Vec<Param> = run.params.iter().map(|(key, value)| Param::new(key, value)).collect();
+    server.log_batch(&info.id, &[], &params, &tags)?;
+    server.log_inputs(&info.id, &run.inputs)?;
+    for key in run.metrics.keys() {
+        let points = local.metric_history(&local_id, key)?;
+        let metric = |point: MetricPoint| Metric::new(key, point.value, point.timestamp_ms, point.step);
+        server.log_batch(&info.id, &points.into_iter().map(metric).collect::<Vec<_>>(), &[], &[])?;
+    }
+    for model_id in &run.model_ids {
+        push_model(local, server, &info.id, model_id)?;
+    }
+    let root = artifacts::local_folder(&run.info.artifact_uri)?;
+    if root.is_dir() {
+        for path in artifacts::files_below(&root)? {
+            server.log_artifact(&info.id, &path, &root.join(&path))?;
+        }
+    }
+    server.end_run(&info.id, run.info.status, run.info.end_time_ms.unwrap_or(run.info.start_time_ms))?;
+    Ok(RunInfo { status: run.info.status, end_time_ms: run.info.end_time_ms, ..info })
+}
+
+fn push_model(local: &mut SqliteStore, server: &mut RestStore, run_id: &str, local_id: &str) -> Result<()> {
+    let model = local.logged_model(local_id)?;
+    let (model_type, step, metrics) = local.model_details(local_id)?;
+    let new = NewLoggedModel {
+        name: model.name,
+        model_type,
+        source_run_id: run_id.to_owned(),
+        step,
+        params: model.params.iter().map(|(key, value)| Param::new(key, value)).collect(),
+        tags: model.tags.iter().map(|(key, value)| Tag::new(key, value)).collect(),
+    };
+    let created = server.create_logged_model_as(&new, local_id, true)?;
+    let root = artifacts::local_folder(&model.artifact_location)?;
+    if root.is_dir() {
+        server.log_model_artifacts(&created.id, &root)?;
+    }
+    let of_server = |metric: Metric| {
+        let model = metric.model.map(|model| ModelRef { model_id: created.id.clone(), ..model });
+        Metric { model, ..metric }
+    };
+    server.log_batch(run_id, &metrics.into_iter().map(of_server).collect::<Vec<_>>(), &[], &[])?;
+    server.finalize_logged_model(&created.id, model.status)
+}
