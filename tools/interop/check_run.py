@@ -4,7 +4,7 @@
     check_run.py DATABASE|SERVER RUN_JSON
 
 RUN_JSON is what `phantomnet train --json` printed. MLflow may migrate DATABASE, so hand it a copy where that matters.
-SERVER is the http:// address of a tracking server.
+SERVER is the http(s):// address of a tracking server.
 """
 
 import json
@@ -143,7 +143,7 @@ def check_predictions(model, run, path):
 
 
 def is_server(place):
-    return place.startswith("http://")
+    return place.startswith(("http://", "https://"))
 
 
 def main():

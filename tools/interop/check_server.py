@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 from checking import check, equal
-from serving import free_port, mlflow_server, postgresql, postgresql_programs
+from serving import certificates, free_port, mlflow_server, postgresql, postgresql_programs
 
 USER, PASSWORD = "admin", "correct horse battery staple"
 
@@ -146,6 +146,28 @@ class Checks:
                 credentials = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
                 self.run("basic authentication", address, folder, credentials)
 
+    def tls(self):
+        """A certificate that only an authority of ours vouches for."""
+        with self.place("tls") as (folder, log):
+            files = certificates(folder)
+            options = ["--artifacts-destination", str(folder / "artifacts")]
+            with mlflow_server(copy_of(self.demo, folder), log, options, folder=folder, tls=files) as address:
+                def listed(**environment):
+                    command = [self.binary, "runs", "list", "--tracking-uri", address, "--json"]
+                    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+                refused = listed()
+                equal("status with a certificate of nobody", refused.returncode, 4)
+                check("the certificate is named", "certificate" in refused.stderr, refused.stderr)
+                vouched = {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(files[2])}
+                for what, environment in [("of our authority", vouched), ("unchecked", {"MLFLOW_TRACKING_INSECURE_TLS": "true"})]:
+                    done = listed(**environment)
+                    equal(f"status with a certificate {what}", (done.returncode, done.stderr), (0, ""))
+                self_signed = listed(MLFLOW_TRACKING_SERVER_CERT_PATH=str(files[1]))
+                equal("status with a key for an authority", self_signed.returncode, 2)
+                # MLflow's own client takes the same variable.
+                train("TLS", self.binary, address, vouched, folder)
+
     def postgresql(self):
         check("PostgreSQL is installed", postgresql_programs())
         # Its own user, who may not enter the folders of root, has to reach its data.
@@ -166,6 +188,7 @@ def main():
     checks.outbox()
     checks.shared_folder()
     checks.basic_auth()
+    checks.tls()
     checks.postgresql()
     for python in pythons:
         release = python.parents[1].name.removeprefix("venv-mlflow-")

@@ -1,16 +1,23 @@
 """Servers that the interop checks need, each started on a free port of 127.0.0.1 and ended with its block."""
 
 import contextlib
+import datetime
+import ipaddress
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 SERVER_TIMEOUT_S = 120
 
@@ -38,10 +45,14 @@ def group(command, **options):
 
 
 @contextlib.contextmanager
-def mlflow_server(store, log, options=(), environment=None, folder=None, python=sys.executable, port=None):
-    """An MLflow server on a store's URI; gives its address."""
+def mlflow_server(store, log, options=(), environment=None, folder=None, python=sys.executable, port=None, tls=None):
+    """An MLflow server on a store's URI; gives its address. `tls`: files of its certificate, its key, and who signed it."""
     port = port or free_port()
-    address = f"http://127.0.0.1:{port}"
+    address, context = f"http://127.0.0.1:{port}", None
+    if tls:
+        certificate, key, authority = tls
+        address, context = f"https://127.0.0.1:{port}", ssl.create_default_context(cafile=authority)
+        options = [*options, "--uvicorn-opts", f"--ssl-certfile {certificate} --ssl-keyfile {key}"]
     command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                "--backend-store-uri", store, *options]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | (environment or {})
@@ -49,12 +60,44 @@ def mlflow_server(store, log, options=(), environment=None, folder=None, python=
         deadline = time.monotonic() + SERVER_TIMEOUT_S
         while True:
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                if urllib.request.urlopen(f"{address}/health", timeout=5).status == 200:
+                if urllib.request.urlopen(f"{address}/health", timeout=5, context=context).status == 200:
                     break
             if process.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"the MLflow server did not start, see {log.name}")
             time.sleep(0.2)
         yield address
+
+
+def certificates(folder):
+    """Files of a certificate for 127.0.0.1, its key, and the authority that signed it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def signed(name, key, issuer, issuer_key, extensions):
+        builder = x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number(),
+                                          now - datetime.timedelta(days=1), now + datetime.timedelta(days=1))
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(issuer_key, hashes.SHA256())
+
+    def name(text):
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    def put(path, content):
+        (folder / path).write_bytes(content)
+        return folder / path
+
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = signed(name("authority"), authority_key, name("authority"), authority_key,
+                       [x509.BasicConstraints(ca=True, path_length=None)])
+    host = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = signed(name("server"), key, name("authority"), authority_key, [host])
+    pem = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return (
+        put("server.pem", certificate.public_bytes(pem)),
+        put("server.key", key.private_bytes(pem, *plain)),
+        put("authority.pem", authority.public_bytes(pem)),
+    )
 
 
 def postgresql_programs():

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 
 /// What goes beside the tracking URI of a server: credentials, transport and patience. [`Default`] is that of MLflow's
-/// own clients, without credentials.
-#[derive(Debug, Clone, PartialEq)]
+/// own clients, without credentials. Its [`Debug`] form holds no secret.
+#[derive(Clone, PartialEq)]
 pub struct ServerOptions {
     /// Who asks; `None` on a server without authentication.
     pub credentials: Option<Credentials>,
@@ -18,7 +18,7 @@ pub struct ServerOptions {
     pub ca_bundle: Option<PathBuf>,
     /// PEM file of a certificate of ours and its key, for a server that asks for one.
     pub client_certificate: Option<PathBuf>,
-    /// Proxy to go through: `http://host:port`, `socks5://...` is not possible.
+    /// Proxy to go through, `http://host:port` or `https://...`, by CONNECT, whatever the server's scheme.
     pub proxy: Option<String>,
     /// Longest wait for a connection, for the next bytes of an answer, and to hand over the next bytes of a request.
     pub timeout: Duration,
@@ -54,6 +54,25 @@ impl fmt::Debug for Credentials {
             Self::Basic { .. } => "Basic(..)",
             Self::Bearer(_) => "Bearer(..)",
         })
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions")
+            .field("credentials", &self.credentials)
+            .field("insecure_tls", &self.insecure_tls)
+            .field("ca_bundle", &self.ca_bundle)
+            .field("client_certificate", &self.client_certificate)
+            // Its address may hold a password.
+            .field("proxy", &self.proxy.as_ref().map(|_| ".."))
+            .field("timeout", &self.timeout)
+            .field("max_retries", &self.max_retries)
+            .field("backoff_factor", &self.backoff_factor)
+            .field("backoff_jitter", &self.backoff_jitter)
+            .field("max_wait", &self.max_wait)
+            .field("max_wait_for_first_answer", &self.max_wait_for_first_answer)
+            .finish()
     }
 }
 
@@ -250,6 +269,7 @@ mod tests {
     fn secrets_are_not_printed() {
         let options = ServerOptions {
             credentials: Some(Credentials::Basic { user: "ana".into(), password: "hunter2".into() }),
+            proxy: Some("http://ana:hunter2@proxy".into()),
             ..ServerOptions::default()
         };
         let printed = format!("{options:?}");

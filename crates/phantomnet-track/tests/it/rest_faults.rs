@@ -1,5 +1,7 @@
 //! What the store on a server makes of answers that are late, wrong, cut short or none at all.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use phantomnet_track::{
@@ -262,4 +264,39 @@ fn a_server_that_serves_no_artifacts_says_so_at_once() {
 fn an_answer_that_is_for_ever_the_same_page_ends() {
     let (uri, _) = serve(|_, _| Some(json("200 OK", r#"{"experiments": [], "runs": [], "next_page_token": "again"}"#)));
     assert_eq!(store(&uri).experiments().expect("none"), []);
+}
+
+/// A proxy that asks for credentials, and then passes everything on.
+#[test]
+fn a_proxy_is_gone_through() {
+    let (server, seen) = serve(|_, _| Some(json("200 OK", EXPERIMENT)));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let proxy = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(std::io::Result::ok) {
+            let mut head = BufReader::new(&stream).lines().map_while(std::io::Result::ok);
+            let target = head.next().expect("a line").split(' ').nth(1).expect("a target").to_owned();
+            let is_known = head.take_while(|line| !line.is_empty()).any(|l| l.ends_with("Basic YW5hOmh1bnRlcjI="));
+            if !is_known {
+                let _ = (&stream).write_all(&answer("407 Proxy Authentication Required", &[], ""));
+                continue;
+            }
+            let upstream = TcpStream::connect(target).expect("connected");
+            (&stream).write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("written");
+            let (mut from, mut to) = (stream.try_clone().expect("cloned"), upstream.try_clone().expect("cloned"));
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let _ = std::io::copy(&mut &upstream, &mut &stream);
+        }
+    });
+    let through = |proxy: String| ServerOptions { proxy: Some(proxy), max_retries: 0, ..hasty() };
+    let mut store = RestStore::new(&server, through(format!("http://ana:hunter2@{proxy}"))).expect("valid");
+    assert_eq!(store.experiment("exp").expect("through the proxy").id, "7");
+    assert_eq!(seen.lock().expect("no panic").len(), 1);
+
+    let mut store = RestStore::new(&server, through(format!("http://ana:wrong-word@{proxy}"))).expect("valid");
+    let error = store.experiment("exp").expect_err("refused by the proxy");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("407") && !format!("{error:?}").contains("wrong-word"), "{error}");
+    let error = RestStore::new(&server, through("ftp://ana:wrong-word@host".into())).err().expect("no such proxy");
+    assert!(matches!(error, Error::ServerOption { .. }) && !format!("{error:?}").contains("wrong-word"), "{error}");
 }
