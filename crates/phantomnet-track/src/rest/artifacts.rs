@@ -82,7 +82,7 @@ pub(super) fn put_folder(http: &Http, place: &Place, source: &Path) -> Result<()
 }
 
 fn put(path: &str) -> Ask<'_> {
-    Ask { action: "write an artifact", method: &Method::PUT, path, query: &[] }
+    Ask { action: "write an artifact", method: &Method::PUT, path, query: &[], is_file: true }
 }
 
 /// What lies directly in a folder of a run's artifacts, by path.
@@ -101,6 +101,7 @@ pub(super) fn list(http: &Http, run_id: &str, place: &Place, folder: Option<&str
             method: &Method::GET,
             path: "/api/2.0/mlflow/artifacts/list",
             query: &query,
+            is_file: false,
         };
         let answer: ArtifactsAnswer = match http.json(ask, None) {
             Err(Error::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => break,
@@ -142,7 +143,13 @@ pub(super) fn read(http: &Http, run_id: &str, place: &Place, path: &str, max_byt
     if !entries.iter().any(|entry| entry.path == path && !entry.is_dir) {
         return Ok(None);
     }
-    let ask = Ask { action: "read an artifact", method: &Method::GET, path: &path_of(folder, path), query: &[] };
+    let ask = Ask {
+        action: "read an artifact",
+        method: &Method::GET,
+        path: &path_of(folder, path),
+        query: &[],
+        is_file: true,
+    };
     match http.get_bytes(ask, max_bytes) {
         Err(Error::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => Ok(None),
         Ok(None) => Err(Error::ArtifactTooLarge { path: path.to_owned(), max_bytes }),

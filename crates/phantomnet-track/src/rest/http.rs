@@ -59,6 +59,8 @@ pub(super) struct Ask<'a> {
     /// Below the server's base, parts percent-encoded.
     pub(super) path: &'a str,
     pub(super) query: &'a [(&'static str, &'a str)],
+    /// Whether a file of any size goes one way or the other.
+    pub(super) is_file: bool,
 }
 
 impl Http {
@@ -205,10 +207,14 @@ impl Http {
         if let Some((kind, n_bytes)) = content {
             request = request.header("Content-Type", kind).header("Content-Length", n_bytes);
         }
+        // A file takes as long as it takes; anything else that comes byte by byte would keep us for ever.
+        let whole = Some(self.options.max_wait.max(self.options.timeout)).filter(|_| !ask.is_file);
         let answer = if content.is_some() {
-            self.agent.run(request.body(SendBody::from_reader(reader)).map_err(|_| unusable())?)
+            let request = request.body(SendBody::from_reader(reader)).map_err(|_| unusable())?;
+            self.agent.run(self.agent.configure_request(request).timeout_global(whole).build())
         } else {
-            self.agent.run(request.body(()).map_err(|_| unusable())?)
+            let request = request.body(()).map_err(|_| unusable())?;
+            self.agent.run(self.agent.configure_request(request).timeout_global(whole).build())
         };
         let mut response = answer.map_err(|error| self.no_answer(ask, error))?;
         self.has_answered.store(true, Ordering::Relaxed);

@@ -66,7 +66,7 @@ impl RestStore {
 
     fn get<T: DeserializeOwned>(&self, action: &'static str, call: &str, query: &[(&'static str, &str)]) -> Result<T> {
         let path = format!("/api/2.0/mlflow/{call}");
-        self.http.json(Ask { action, method: &Method::GET, path: &path, query }, None)
+        self.http.json(Ask { action, method: &Method::GET, path: &path, query, is_file: false }, None)
     }
 
     /// Posts what may be repeated.
@@ -76,7 +76,7 @@ impl RestStore {
 
     fn post_once<T: DeserializeOwned>(&self, action: &'static str, call: &str, body: &Value) -> Attempt<T> {
         let path = format!("/api/2.0/mlflow/{call}");
-        self.http.json_once(Ask { action, method: &Method::POST, path: &path, query: &[] }, Some(body))
+        self.http.json_once(Ask { action, method: &Method::POST, path: &path, query: &[], is_file: false }, Some(body))
     }
 
     fn experiment_by_name(&self, name: &str) -> Result<Option<Experiment>> {
@@ -313,7 +313,13 @@ impl RestStore {
         })?;
         for twin in self.http.retrying(|_| of_this_request())?.iter().filter(|twin| twin.id != created.id) {
             let path = format!("/api/2.0/mlflow/logged-models/{}", encoded(&twin.id));
-            let ask = Ask { action: "delete a repeated model", method: &Method::DELETE, path: &path, query: &[] };
+            let ask = Ask {
+                action: "delete a repeated model",
+                method: &Method::DELETE,
+                path: &path,
+                query: &[],
+                is_file: false,
+            };
             gone(self.http.json::<Nothing>(ask, None))?;
         }
         self.models.insert(created.id.clone());
@@ -617,7 +623,8 @@ impl Store for RestStore {
         // A server keeps a status that it does not know as none at all, and takes any id that is a path.
         let model = self.logged_model(model_id)?;
         let path = format!("/api/2.0/mlflow/logged-models/{}", encoded(&model.id));
-        let ask = Ask { action: "finish a logged model", method: &Method::PATCH, path: &path, query: &[] };
+        let ask =
+            Ask { action: "finish a logged model", method: &Method::PATCH, path: &path, query: &[], is_file: false };
         let body = json!({"model_id": model.id, "status": wire::name_of(status)});
         self.http.json::<Nothing>(ask, Some(&body)).map(drop)
     }

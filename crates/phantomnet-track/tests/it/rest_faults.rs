@@ -139,6 +139,28 @@ fn silence_ends() {
 }
 
 #[test]
+fn an_answer_that_drips_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let uri = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(std::io::Result::ok) {
+            std::thread::spawn(move || {
+                let _ = stream.write_all(&answer("200 OK", &["Content-Type: application/json"], EXPERIMENT)[..60]);
+                while stream.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+    });
+    let second = Duration::from_secs(1);
+    let options = ServerOptions { timeout: second, max_wait: second, max_retries: 0, ..hasty() };
+    let started = Instant::now();
+    let error = RestStore::new(&uri, options).expect("valid").experiment("exp").expect_err("no end");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
 fn an_endless_answer_is_not_read_to_its_end() {
     let (uri, _) = serve(|_, _| {
         let mut bytes = answer("200 OK", &["Content-Type: application/json"], "");
