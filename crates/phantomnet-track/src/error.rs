@@ -335,18 +335,6 @@ impl Error {
         matches!(self, Self::Unreachable { .. } | Self::Unavailable { .. })
     }
 
-    /// Whether a server does not let us in, or something else answers in its place.
-    pub(crate) fn is_of_access(&self) -> bool {
-        matches!(
-            self,
-            Self::Unauthenticated { .. }
-                | Self::Forbidden { .. }
-                | Self::HostRejected { .. }
-                | Self::NotMlflow { .. }
-                | Self::Moved { .. }
-        )
-    }
-
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }

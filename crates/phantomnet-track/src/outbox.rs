@@ -130,15 +130,15 @@ impl OutboxStore {
         })
     }
 
-    /// Asks the server, unless it is away. That it is away is no error; neither is, once a run has begun, that it
-    /// does not know us any more.
+    /// Asks the server, unless it is away. That it is away is no error. Neither is, once a run has begun, anything else: the local
+    /// store has taken what the server refuses, so the trouble is the server's, and no reason to lose the run.
     fn online<T>(&mut self, call: impl FnOnce(&mut RestStore) -> Result<T>) -> Result<Option<T>> {
         if !self.is_online {
             return Ok(None);
         }
         match call(&mut self.server) {
             Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.is_outage() || !self.runs.is_empty() && error.is_of_access() => {
+            Err(error) if error.is_outage() || !self.runs.is_empty() => {
                 self.is_online = false;
                 if let Some(entry) = &self.entry {
                     (self.on_away)(&error, &entry.folder);

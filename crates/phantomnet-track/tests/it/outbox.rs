@@ -13,7 +13,7 @@ use phantomnet_track::{
     Store, Tag, open, push_outbox,
 };
 
-use crate::http_server::{answer, serve};
+use crate::http_server::{answer, json, serve};
 use crate::rest::through_a_bad_proxy::{forwarded, random};
 use crate::rest::{options, server, server_uri};
 use crate::store_contract::{new_model, new_run, unique};
@@ -132,6 +132,26 @@ fn nothing_is_kept_of_a_run_that_never_began() {
     assert!(matches!(store.experiment("exp"), Err(Error::Unauthenticated { .. })));
     drop(store);
     assert_eq!(entries(folder.path()), 0);
+}
+
+#[test]
+fn a_server_that_forgets_the_run_does_not_end_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (outbox, files) = (folder.path().join("outbox"), folder.path().join("model"));
+    std::fs::create_dir(&files).expect("folder");
+    let (uri, _) = serve(|n, _| {
+        let run = r#"{"run": {"info": {"run_id": "0123456789abcdef0123456789abcdef", "status": "RUNNING"}}}"#;
+        Some(match n {
+            0 => json("200 OK", r#"{"experiment": {"experiment_id": "7", "name": "exp"}}"#),
+            1 => json("200 OK", run),
+            2 => json("200 OK", "{}"),
+            _ => json("404 NOT FOUND", r#"{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such run"}"#),
+        })
+    });
+    let mut store = OutboxStore::new(&uri, hasty(&uri), &outbox, Box::new(|_, _| {})).expect("opened");
+    log_a_run(&mut store, "exp", "kept", &files);
+    drop(store);
+    assert_eq!(entries(&outbox), 1);
 }
 
 /// The server goes away at each possible moment of a run, and again at some moment of every attempt to send it.
