@@ -292,6 +292,14 @@ impl Store for OutboxStore {
         Ok(())
     }
 
+    fn delete_run(&mut self, run_id: &str) -> Result<()> {
+        self.server.delete_run(run_id)
+    }
+
+    fn restore_run(&mut self, run_id: &str) -> Result<()> {
+        self.server.restore_run(run_id)
+    }
+
     fn runs(&mut self, query: &RunQuery) -> Result<Vec<Run>> {
         self.server.runs(query)
     }

@@ -160,6 +160,14 @@ impl Store for SqliteStore {
         self.write("end a run", |tx| write::end_run(tx, run_id, status, end_time_ms, now_ms()))
     }
 
+    fn delete_run(&mut self, run_id: &str) -> Result<()> {
+        self.write("delete a run", |tx| write::set_deleted(tx, run_id, Some(now_ms())))
+    }
+
+    fn restore_run(&mut self, run_id: &str) -> Result<()> {
+        self.write("restore a run", |tx| write::set_deleted(tx, run_id, None))
+    }
+
     fn runs(&mut self, query: &RunQuery) -> Result<Vec<Run>> {
         self.read("list runs", |tx| read::runs(tx, query))
     }

@@ -94,6 +94,18 @@ pub trait Store: Send {
     /// [`Error::Invalid`] for a status that is not final.
     fn end_run(&mut self, run_id: &str, status: RunStatus, end_time_ms: i64) -> Result<()>;
 
+    /// Deletes a run: it is in no list any more and takes nothing more, until it is restored. Its files stay. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`] for anything but the full id of a run.
+    fn delete_run(&mut self, run_id: &str) -> Result<()>;
+
+    /// Restores a deleted run as it was. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Error::RunNotFound`] for anything but the full id of a run.
+    fn restore_run(&mut self, run_id: &str) -> Result<()>;
+
     /// Runs that are not deleted, the latest started first.
     fn runs(&mut self, query: &RunQuery) -> Result<Vec<Run>>;
 

@@ -187,6 +187,24 @@ pub enum RunsCommand {
         #[allow(missing_docs, reason = "documented on the type")]
         store: StoreArgs,
     },
+    /// Deletes runs; their files stay, and they can be restored
+    Delete {
+        /// Run ids, beginnings of ids, or run names
+        #[arg(required = true)]
+        runs: Vec<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Restores deleted runs
+    Restore {
+        /// Full run ids
+        #[arg(required = true)]
+        runs: Vec<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
     /// Sends the runs that a tracking server could not take, exactly once
     Push {
         #[command(flatten)]

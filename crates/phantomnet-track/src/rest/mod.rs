@@ -131,6 +131,20 @@ impl RestStore {
         Place::of(&self.http, &self.runs[run_id], artifacts::RUN_PARTS)
     }
 
+    /// Deletes or restores a run. The server refuses what is done already, so the run is looked at before every attempt.
+    fn set_deleted(&mut self, run_id: &str, is_deleted: bool) -> Result<()> {
+        self.runs.remove(run_id);
+        let (action, call) =
+            if is_deleted { ("delete a run", "runs/delete") } else { ("restore a run", "runs/restore") };
+        self.http.retrying(|_| {
+            let run = self.run_by_id(run_id)?.ok_or_else(|| Error::RunNotFound { run: run_id.to_owned() })?;
+            if run.is_deleted() == is_deleted {
+                return Ok(());
+            }
+            self.post_once::<Nothing>(action, call, &json!({"run_id": run_id})).map(drop)
+        })
+    }
+
     /// `error`, or what the state of the run says is behind it: a server's words for that differ between releases.
     fn explained(&mut self, run_id: &str, error: Error) -> Error {
         if !matches!(error, Error::Refused { .. }) {
@@ -565,6 +579,14 @@ impl Store for RestStore {
             Ok(_) => Ok(()),
             Err(error) => Err(self.explained(run_id, error)),
         }
+    }
+
+    fn delete_run(&mut self, run_id: &str) -> Result<()> {
+        self.set_deleted(run_id, true)
+    }
+
+    fn restore_run(&mut self, run_id: &str) -> Result<()> {
+        self.set_deleted(run_id, false)
     }
 
     fn runs(&mut self, query: &RunQuery) -> Result<Vec<Run>> {

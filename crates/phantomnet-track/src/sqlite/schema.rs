@@ -33,6 +33,7 @@ const WRITTEN: [(&str, &[&str]); 13] = [
             "end_time",
             "source_version",
             "lifecycle_stage",
+            "deleted_time",
             "artifact_uri",
             "experiment_id",
         ],

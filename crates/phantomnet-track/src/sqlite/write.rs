@@ -277,6 +277,23 @@ pub(super) fn end_run(
     Ok(())
 }
 
+/// Deletes a run at a time, or restores it; one that is so already keeps its time.
+pub(super) fn set_deleted(tx: &Transaction<'_>, run_id: &str, deleted_ms: Option<i64>) -> Attempt<()> {
+    let is_deleted = match read::active_run(tx, run_id) {
+        Ok(_) => false,
+        Err(super::Failure::Refused(Error::RunDeleted { .. })) => true,
+        Err(failure) => return Err(failure),
+    };
+    if is_deleted != deleted_ms.is_some() {
+        let stage = if deleted_ms.is_some() { "deleted" } else { "active" };
+        tx.execute(
+            "UPDATE runs SET lifecycle_stage = ?2, deleted_time = ?3 WHERE run_uuid = ?1",
+            params![run_id, stage, deleted_ms],
+        )?;
+    }
+    Ok(())
+}
+
 /// Ends those of the runs that are still RUNNING, and gives their ids.
 pub(super) fn close_stale_runs(tx: &Transaction<'_>, run_ids: Vec<String>, now_ms: i64) -> Attempt<Vec<String>> {
     let mut closed = Vec::new();

@@ -20,7 +20,7 @@ macro_rules! store_contract {
             keys_and_values_are_checked, latest_is_by_step_then_time_then_value, repeated_points_are_one,
             nan_and_infinities_are_kept_as_mlflow_does, inputs_keep_their_first_context, artifacts_are_written_and_read,
             artifact_paths_stay_inside, a_model_becomes_ready, an_unfinished_model_fails_with_its_run,
-            runs_are_listed_by_start, a_run_is_found_by_id_prefix_and_name, unknown_ids_are_named,
+            runs_are_listed_by_start, a_deleted_run_comes_back, a_run_is_found_by_id_prefix_and_name, unknown_ids_are_named,
             stale_runs_of_this_host_are_closed,
         }
     };
@@ -371,6 +371,28 @@ pub(crate) fn runs_are_listed_by_start(store: &mut dyn Store) {
     let mut listed = store.runs(&all).expect("listed");
     listed.retain(|run| [&a.id, &b.id].contains(&&run.info.experiment_id));
     assert_eq!(listed.len(), 3);
+}
+
+pub(crate) fn a_deleted_run_comes_back(store: &mut dyn Store) {
+    let experiment = store.experiment(&unique("deleted")).expect("created");
+    let run = store.create_run(&experiment.id, new_run("r", 1)).expect("run");
+    store.log_batch(&run.id, &[Metric::new("m", 1.0, 1, 0)], &[Param::new("p", "1")], &[]).expect("logged");
+    let before = store.run(&run.id).expect("found");
+    let query = RunQuery { experiment_ids: vec![experiment.id], status: None, max_results: 10 };
+    for _ in 0..2 {
+        store.delete_run(&run.id).expect("deleted");
+    }
+    assert!(matches!(store.run(&run.id), Err(Error::RunDeleted { .. })));
+    assert!(matches!(store.log_batch(&run.id, &[], &[], &[Tag::new("t", "x")]), Err(Error::RunDeleted { .. })));
+    assert_eq!(store.runs(&query).expect("listed"), []);
+    for _ in 0..2 {
+        store.restore_run(&run.id).expect("restored");
+    }
+    assert_eq!(store.run(&run.id).expect("found"), before);
+    assert_eq!(store.runs(&query).expect("listed"), [before]);
+    for result in [store.delete_run("r"), store.restore_run(&"0".repeat(32))] {
+        assert!(matches!(result, Err(Error::RunNotFound { .. })));
+    }
 }
 
 pub(crate) fn a_run_is_found_by_id_prefix_and_name(store: &mut dyn Store) {

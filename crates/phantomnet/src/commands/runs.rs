@@ -20,12 +20,38 @@ const ID_DIGITS: usize = 8;
 
 pub(crate) fn run(command: &RunsCommand) -> Result<ExitCode, Failure> {
     match command {
+        RunsCommand::Delete { runs, store } => delete(runs, store),
+        RunsCommand::Restore { runs, store } => restore(runs, store),
         RunsCommand::Push { common } => return push(common),
         RunsCommand::List { experiment, limit, store } => list(experiment.as_deref(), *limit, store),
         RunsCommand::Show { run, store } => show(run, store),
         RunsCommand::Compare { runs, store } => compare(runs, store),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn delete(runs: &[String], args: &StoreArgs) -> Result<(), Failure> {
+    let mut store = open(args)?;
+    // All of them are found before the first is deleted.
+    let found = runs.iter().map(|run| store.run(run).map_err(track_failure)).collect::<Result<Vec<_>, _>>()?;
+    for run in &found {
+        store.delete_run(&run.info.id).map_err(track_failure)?;
+        terminal::say(&format!("deleted {} ({})", visible(&run.info.name), run.info.id));
+    }
+    print_ids(found.iter().map(|run| run.info.id.as_str()), args)
+}
+
+fn restore(runs: &[String], args: &StoreArgs) -> Result<(), Failure> {
+    let mut store = open(args)?;
+    for run in runs {
+        store.restore_run(run).map_err(track_failure)?;
+        terminal::say(&format!("restored {}", visible(run)));
+    }
+    print_ids(runs.iter().map(String::as_str), args)
+}
+
+fn print_ids<'a>(ids: impl Iterator<Item = &'a str>, args: &StoreArgs) -> Result<(), Failure> {
+    if args.common.json { terminal::print_json(&ids.map(Value::from).collect()) } else { Ok(()) }
 }
 
 fn push(common: &CommonArgs) -> Result<ExitCode, Failure> {

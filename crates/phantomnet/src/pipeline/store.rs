@@ -14,7 +14,10 @@ use crate::terminal;
 
 /// A tracking error as the program reports it.
 pub fn track_failure(error: Error) -> Failure {
-    let hint = error.hint();
+    let hint = match &error {
+        Error::RunDeleted { id } => Some(format!("restore it with `phantomnet runs restore {id}`")),
+        error => error.hint(),
+    };
     let kind = match error {
         Error::RunNotFound { .. }
         | Error::RunAmbiguous { .. }

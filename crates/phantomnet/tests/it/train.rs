@@ -43,6 +43,22 @@ fn a_run_leaves_a_model_a_report_and_a_record() {
 }
 
 #[test]
+fn a_run_is_deleted_and_restored() {
+    let w = Workplace::new();
+    let run = w.json(&["train", "events.csv", "--json", "--run-name", "first"]);
+    let id = run["run_id"].as_str().unwrap();
+    let (code, stderr) = w.fails(&["runs", "delete", "first", "second"]);
+    assert!(code == 2 && stderr.contains("there is no run `second`"), "{stderr}");
+    assert_eq!(w.json(&["runs", "list", "--json"]).as_array().unwrap().len(), 1, "nothing was deleted");
+    assert_eq!(w.json(&["runs", "delete", "first", "--json"]), serde_json::json!([id]));
+    assert_eq!(w.json(&["runs", "list", "--json"]), serde_json::json!([]));
+    let (_, stderr) = w.fails(&["runs", "show", id]);
+    assert!(stderr.contains(&format!("`phantomnet runs restore {id}`")), "{stderr}");
+    assert_eq!(w.json(&["runs", "restore", id, "--json"]), serde_json::json!([id]));
+    assert_eq!(w.json(&["runs", "show", "first", "--json"])["run_id"], id);
+}
+
+#[test]
 fn a_run_is_kept_while_its_server_is_away() {
     let w = Workplace::new();
     // Nothing listens on the port of discarding.
