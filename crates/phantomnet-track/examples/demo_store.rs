@@ -98,7 +98,9 @@ fn show(uri: &str) -> Result<(), Box<dyn Error>> {
     use std::io::Write;
     let mut store = open(uri)?;
     let mut out = std::io::stdout().lock();
-    for run in store.runs(&RunQuery { experiment_ids: vec![], status: None, max_results: 100 })? {
+    for run in
+        store.runs(&RunQuery { experiment_ids: vec![], status: None, max_results: 100, ..RunQuery::default() })?
+    {
         writeln!(out, "run {} {} {} {:?}", run.info.name, run.info.status, run.info.user, run.params)?;
         for (key, point) in &run.metrics {
             let history = store.metric_history(&run.info.id, key)?;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::filter::{Filter, Order};
+
 /// A named collection of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Experiment {
@@ -114,13 +116,17 @@ pub struct Run {
 }
 
 /// Which runs to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunQuery {
     /// Experiments to look in; empty means all that are not deleted.
     pub experiment_ids: Vec<String>,
     /// Only runs of this status.
     pub status: Option<RunStatus>,
-    /// At most this many runs, the latest started first.
+    /// Conditions that they meet.
+    pub filter: Filter,
+    /// By what they are ordered; where that says nothing, the latest started come first.
+    pub order_by: Vec<Order>,
+    /// At most this many runs.
     pub max_results: u32,
 }
 

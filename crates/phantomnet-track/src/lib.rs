@@ -40,6 +40,7 @@ mod active_run;
 mod artifacts;
 mod entities;
 mod error;
+mod filter;
 mod limits;
 mod names;
 mod outbox;
@@ -53,6 +54,7 @@ pub use entities::{
     NewRun, Param, Run, RunInfo, RunQuery, RunStatus, Tag,
 };
 pub use error::{Error, Result};
+pub use filter::{Filter, Order};
 pub use limits::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, clip_param, clip_tag, sanitize_key};
 pub use names::random_run_name;
 pub use outbox::{OnAway, OutboxStore, PushedEntry, push_outbox};

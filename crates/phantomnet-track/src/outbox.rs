@@ -392,7 +392,12 @@ fn is_hidden(name: &std::ffi::OsStr) -> bool {
 
 fn push_entry(local: &mut SqliteStore, server: &mut RestStore) -> Result<Vec<RunInfo>> {
     let names: HashMap<String, String> = local.experiments()?.into_iter().map(|e| (e.id, e.name)).collect();
-    let mut runs = local.runs(&RunQuery { experiment_ids: Vec::new(), status: None, max_results: u32::MAX })?;
+    let mut runs = local.runs(&RunQuery {
+        experiment_ids: Vec::new(),
+        status: None,
+        max_results: u32::MAX,
+        ..RunQuery::default()
+    })?;
     runs.reverse();
     runs.into_iter().map(|run| push_run(local, server, &names[&run.info.experiment_id], run)).collect()
 }

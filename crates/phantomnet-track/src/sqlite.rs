@@ -6,6 +6,7 @@
 
 mod read;
 mod schema;
+mod select;
 mod write;
 
 use std::path::{Path, PathBuf};

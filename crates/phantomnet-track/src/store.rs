@@ -106,7 +106,7 @@ pub trait Store: Send {
     /// [`Error::RunNotFound`] for anything but the full id of a run.
     fn restore_run(&mut self, run_id: &str) -> Result<()>;
 
-    /// Runs that are not deleted, the latest started first.
+    /// Runs that are not deleted.
     fn runs(&mut self, query: &RunQuery) -> Result<Vec<Run>>;
 
     /// The run of this id, or the only one of this name or with an id beginning so.

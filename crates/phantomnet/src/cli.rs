@@ -172,6 +172,12 @@ pub enum RunsCommand {
         /// Only runs of this experiment [default: all]
         #[arg(long, value_name = "NAME")]
         experiment: Option<String>,
+        /// Only runs that meet conditions, as MLflow writes them: "metrics.f1 > 0.9 AND params.`model.kind` = 'random_forest'"
+        #[arg(long, value_name = "CONDITIONS")]
+        filter: Option<String>,
+        /// By what runs are ordered, such as "metrics.f1 DESC"; may be repeated
+        #[arg(long, value_name = "FIELD")]
+        order_by: Vec<String>,
         /// At most so many
         #[arg(short = 'n', long, default_value_t = 20)]
         limit: u32,

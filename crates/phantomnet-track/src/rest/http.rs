@@ -245,8 +245,13 @@ impl Http {
             (is_json(response), content_type(response).is_some_and(|t| t.starts_with("text/html")));
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (location, retry_after) = (header("Location"), header("Retry-After"));
-        // What cannot be read says nothing; the status alone decides.
-        let bytes = self.read(ask, response, MAX_COMPLAINT).unwrap_or_default();
+        let bytes = match self.read(ask, response, MAX_COMPLAINT) {
+            Ok(bytes) => bytes,
+            // Which error it is stands in what was cut off.
+            Err(failed) if is_json => return failed,
+            // What cannot be read says nothing; the status alone decides.
+            Err(_) => Vec::new(),
+        };
         let said: Complaint = if is_json { serde_json::from_slice(&bytes).unwrap_or_default() } else { <_>::default() };
         let text = || if is_html { String::new() } else { String::from_utf8_lossy(&bytes).trim().to_owned() };
         let message = match (&said.message, &said.detail) {

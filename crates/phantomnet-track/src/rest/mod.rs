@@ -23,6 +23,7 @@ use crate::entities::{
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
 };
 use crate::error::{Error, Result};
+use crate::filter::Order;
 use crate::store::{BOOT_ID_TAG, HOST_TAG, MAX_CANDIDATES, PID_TAG, Store};
 use crate::{limits, names};
 use artifacts::Place;
@@ -158,10 +159,21 @@ impl RestStore {
 
     /// Runs that a filter finds in experiments, the latest started first.
     fn search(&self, experiment_ids: &[String], filter: &str, max_results: u32) -> Result<Vec<Run>> {
-        self.http.retrying(|_| self.search_once(experiment_ids, filter, max_results))
+        self.http.retrying(|_| self.search_once(experiment_ids, filter, &[], max_results))
     }
 
-    fn search_once(&self, experiment_ids: &[String], filter: &str, max_results: u32) -> Attempt<Vec<Run>> {
+    fn search_once(
+        &self,
+        experiment_ids: &[String],
+        filter: &str,
+        order_by: &[Order],
+        max_results: u32,
+    ) -> Attempt<Vec<Run>> {
+        let mut order_by: Vec<String> = order_by.iter().map(Order::to_string).collect();
+        // A server refuses to order by anything twice.
+        if !order_by.iter().any(|order| order.starts_with("attributes.start_time ")) {
+            order_by.push("attributes.start_time DESC".to_owned());
+        }
         let mut runs: Vec<Run> = Vec::new();
         let mut token = String::new();
         while !experiment_ids.is_empty() && (runs.len() as u64) < u64::from(max_results) {
@@ -170,7 +182,7 @@ impl RestStore {
                 "filter": filter,
                 "run_view_type": "ACTIVE_ONLY",
                 "max_results": PAGE.min(max_results - runs.len() as u32),
-                "order_by": ["attributes.start_time DESC"],
+                "order_by": order_by,
             });
             if !token.is_empty() {
                 body["page_token"] = token.into();
@@ -249,7 +261,7 @@ impl RestStore {
         let filter = format!("tags.`{REQUEST_TAG}` = '{request_id}'");
         let created = self.http.retrying(|attempt| {
             if (attempt > 0 || may_exist)
-                && let Some(run) = self.search_once(&experiment_ids, &filter, 1)?.into_iter().next()
+                && let Some(run) = self.search_once(&experiment_ids, &filter, &[], 1)?.into_iter().next()
             {
                 return Ok(run);
             }
@@ -595,8 +607,10 @@ impl Store for RestStore {
         } else {
             query.experiment_ids.iter().filter(|id| is_experiment_id(id)).cloned().collect()
         };
-        let filter = query.status.map_or_else(String::new, |status| format!("attributes.status = '{status}'"));
-        self.search(&experiment_ids, &filter, query.max_results)
+        let status = query.status.map(|status| format!("attributes.status = '{status}'"));
+        let conditions = Some(query.filter.to_string()).filter(|conditions| !conditions.is_empty());
+        let filter = status.into_iter().chain(conditions).collect::<Vec<_>>().join(" AND ");
+        self.http.retrying(|_| self.search_once(&experiment_ids, &filter, &query.order_by, query.max_results))
     }
 
     fn run(&mut self, run: &str) -> Result<Run> {

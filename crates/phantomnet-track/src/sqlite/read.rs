@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
 
-use super::Attempt;
+use super::{Attempt, select};
 use crate::entities::{
     DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelRef, ModelStatus, Run, RunInfo, RunQuery,
     RunStatus,
@@ -101,16 +102,24 @@ pub(super) fn runs(tx: &Transaction<'_>, query: &RunQuery) -> Attempt<Vec<Run>> 
     } else {
         query.experiment_ids.iter().map(|id| row_id(id)).collect::<Vec<_>>()
     };
-    let ids: Vec<String> = tx
-        .prepare(
-            "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND (?1 IS NULL OR status = ?1) \
-             AND experiment_id IN (SELECT value FROM json_each(?2)) ORDER BY start_time DESC, run_uuid LIMIT ?3",
-        )?
-        .query_map(
-            params![query.status.map(RunStatus::as_str), json_list(&experiment_ids), query.max_results],
-            |row| row.get(0),
-        )?
-        .collect::<rusqlite::Result<_>>()?;
+    let status = query.status.map(|status| status.as_str().to_owned());
+    let mut values: Vec<Value> = vec![status.clone().into(), status.into(), json_list(&experiment_ids).into()];
+    let mut sql = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND (? IS NULL OR status = ?) \
+                   AND experiment_id IN (SELECT value FROM json_each(?))"
+        .to_owned();
+    for condition in &query.filter.conditions {
+        sql.push_str(" AND ");
+        select::condition(condition, &mut sql, &mut values);
+    }
+    sql.push_str(" ORDER BY ");
+    for order in &query.order_by {
+        select::order(order, &mut sql, &mut values);
+        sql.push_str(", ");
+    }
+    sql.push_str("start_time DESC, run_uuid LIMIT ?");
+    values.push(query.max_results.into());
+    let ids: Vec<String> =
+        tx.prepare(&sql)?.query_map(params_from_iter(values), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     runs_of(tx, &ids)
 }
 

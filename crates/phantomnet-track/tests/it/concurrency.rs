@@ -35,7 +35,7 @@ fn creating_one_file_at_once() {
         });
         let mut store = open(&uri).expect("opens");
         assert_eq!(store.experiments().expect("list").len(), 2);
-        let query = RunQuery { experiment_ids: vec![], status: None, max_results: 99 };
+        let query = RunQuery { experiment_ids: vec![], status: None, max_results: 99, ..RunQuery::default() };
         assert_eq!(store.runs(&query).expect("listed").len(), 6);
     }
 }

@@ -63,7 +63,12 @@ fn ended_runs_survive_kills() {
         }
 
         let mut store = open(&uri(folder.path())).expect("opens");
-        let query = RunQuery { experiment_ids: vec![], status: Some(RunStatus::Finished), max_results: 50_000 };
+        let query = RunQuery {
+            experiment_ids: vec![],
+            status: Some(RunStatus::Finished),
+            max_results: 50_000,
+            ..RunQuery::default()
+        };
         let runs = store.runs(&query).expect("listed");
         for run in &runs {
             assert_eq!((run.metrics["m"].step, run.params.len()), (4, 5));

@@ -203,7 +203,14 @@ fn a_hundred_runs_arrive_once() {
 
 fn all_of(store: &mut dyn Store, experiment: &str) -> Vec<Run> {
     let experiment = store.experiment(experiment).expect("experiment");
-    store.runs(&RunQuery { experiment_ids: vec![experiment.id], status: None, max_results: 10_000 }).expect("listed")
+    store
+        .runs(&RunQuery {
+            experiment_ids: vec![experiment.id],
+            status: None,
+            max_results: 10_000,
+            ..RunQuery::default()
+        })
+        .expect("listed")
 }
 
 /// Not a test of its own: the process that gets killed. Logs runs for ever and prints the name of each that has ended.

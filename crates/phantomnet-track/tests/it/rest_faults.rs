@@ -126,6 +126,17 @@ fn an_answer_cut_short_is_asked_for_again() {
 }
 
 #[test]
+fn a_refusal_cut_short_is_asked_for_again() {
+    let refusal = json("404 NOT FOUND", r#"{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}"#);
+    let (uri, seen) = serve(move |n, _| {
+        let n_bytes = if n == 0 { refusal.len() - 20 } else { refusal.len() };
+        Some(refusal[..n_bytes].to_vec())
+    });
+    assert!(matches!(store(&uri).metric_history(RUN_ID, "m"), Err(Error::RunNotFound { .. })));
+    assert_eq!(seen.lock().expect("no panic").len(), 2);
+}
+
+#[test]
 fn silence_ends() {
     let (uri, _) = serve(|_, _| {
         std::thread::sleep(Duration::from_secs(60));

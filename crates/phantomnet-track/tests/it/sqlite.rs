@@ -237,7 +237,7 @@ fn what_is_deleted_is_named_with_the_way_back() {
         assert_eq!(error.hint(), Some(format!("restore it with `mlflow runs restore --run-id {}`", run.id)));
     }
     assert!(matches!(store.run("first"), Err(Error::RunNotFound { .. })));
-    let query = RunQuery { experiment_ids: vec![], status: None, max_results: 9 };
+    let query = RunQuery { experiment_ids: vec![], status: None, max_results: 9, ..RunQuery::default() };
     assert_eq!(store.runs(&query).expect("listed"), []);
 
     database(&folder).execute_batch("UPDATE experiments SET lifecycle_stage = 'deleted'").expect("deleted");
@@ -327,7 +327,7 @@ fn a_page_and_all_of_ten_thousand_runs() {
              INSERT INTO params (key, value, run_uuid) SELECT 'p', name, run_uuid FROM runs;",
         )
         .expect("filled");
-    let query = RunQuery { experiment_ids: vec![], status: None, max_results: 20 };
+    let query = RunQuery { experiment_ids: vec![], status: None, max_results: 20, ..RunQuery::default() };
     let page = store.runs(&query).expect("listed");
     assert_eq!(page.len(), 20);
     assert_eq!(page[0].info.name, "run10000");

@@ -20,7 +20,7 @@ macro_rules! store_contract {
             keys_and_values_are_checked, latest_is_by_step_then_time_then_value, repeated_points_are_one,
             nan_and_infinities_are_kept_as_mlflow_does, inputs_keep_their_first_context, artifacts_are_written_and_read,
             artifact_paths_stay_inside, a_model_becomes_ready, an_unfinished_model_fails_with_its_run,
-            runs_are_listed_by_start, a_deleted_run_comes_back, a_run_is_found_by_id_prefix_and_name, unknown_ids_are_named,
+            runs_are_listed_by_start, runs_are_filtered_and_ordered, a_deleted_run_comes_back, a_run_is_found_by_id_prefix_and_name, unknown_ids_are_named,
             stale_runs_of_this_host_are_closed,
         }
     };
@@ -349,7 +349,12 @@ pub(crate) fn an_unfinished_model_fails_with_its_run(store: &mut dyn Store) {
 pub(crate) fn runs_are_listed_by_start(store: &mut dyn Store) {
     let mut experiment = |name: &str| store.experiment(&unique(name)).expect("created");
     let (a, b) = (experiment("a"), experiment("b"));
-    let both = || RunQuery { experiment_ids: vec![a.id.clone(), b.id.clone()], status: None, max_results: 100 };
+    let both = || RunQuery {
+        experiment_ids: vec![a.id.clone(), b.id.clone()],
+        status: None,
+        max_results: 100,
+        ..RunQuery::default()
+    };
     for (experiment, name, start_time_ms) in [(&a, "a1", 100), (&b, "b1", 300), (&a, "a2", 200)] {
         let run = store.create_run(&experiment.id, new_run(name, start_time_ms)).expect("run");
         store.log_batch(&run.id, &[Metric::new("m", start_time_ms as f64, 1, 0)], &[], &[]).expect("logged");
@@ -367,10 +372,60 @@ pub(crate) fn runs_are_listed_by_start(store: &mut dyn Store) {
     assert_eq!(names(store, &RunQuery { experiment_ids: vec![a.id.clone()], ..both() }), ["a2", "a1"]);
     assert_eq!(names(store, &RunQuery { experiment_ids: vec!["987654321".into(), "x".into()], ..both() }), [""; 0]);
     assert_eq!(names(store, &RunQuery { status: Some(RunStatus::Finished), ..both() }), ["a1"]);
-    let all = RunQuery { experiment_ids: vec![], status: None, max_results: 10_000 };
+    let all = RunQuery { experiment_ids: vec![], status: None, max_results: 10_000, ..RunQuery::default() };
     let mut listed = store.runs(&all).expect("listed");
     listed.retain(|run| [&a.id, &b.id].contains(&&run.info.experiment_id));
     assert_eq!(listed.len(), 3);
+}
+
+pub(crate) fn runs_are_filtered_and_ordered(store: &mut dyn Store) {
+    let experiment = store.experiment(&unique("filtered")).expect("created");
+    for (name, start_time_ms, accuracy, kind) in [
+        ("alpha", 100, Some(0.5), Some("forest")),
+        ("beta", 200, Some(0.9), Some("For%est")),
+        ("gamma [*]", 300, Some(f64::NAN), None),
+        ("Delta_x", 400, None, Some("it's")),
+    ] {
+        let run = store.create_run(&experiment.id, new_run(name, start_time_ms)).expect("run");
+        let metrics: Vec<Metric> = accuracy.map(|value| Metric::new("log loss", value, 1, 0)).into_iter().collect();
+        let params: Vec<Param> = kind.map(|kind| Param::new("model.kind", kind)).into_iter().collect();
+        store.log_batch(&run.id, &metrics, &params, &[Tag::new("gate", name)]).expect("logged");
+        if start_time_ms > 250 {
+            store.end_run(&run.id, RunStatus::Finished, start_time_ms + 5).expect("ended");
+        }
+    }
+    let mut names = |filter: &str, order_by: &[&str]| -> Vec<String> {
+        let query = RunQuery {
+            experiment_ids: vec![experiment.id.clone()],
+            filter: filter.parse().expect("a filter"),
+            order_by: order_by.iter().map(|order| order.parse().expect("an order")).collect(),
+            max_results: 10,
+            ..RunQuery::default()
+        };
+        store.runs(&query).expect("listed").into_iter().map(|run| run.info.name).collect()
+    };
+    for (filter, expected) in [
+        ("metrics.`log loss` >= 0.5", vec!["beta", "alpha"]),
+        ("metrics.`log loss` > 0.5", vec!["beta"]),
+        ("metrics.`log loss` != 0.5 AND start_time < 250", vec!["beta"]),
+        ("metrics.unknown > 0", vec![]),
+        ("params.`model.kind` = 'forest'", vec!["alpha"]),
+        ("params.`model.kind` != 'forest'", vec!["Delta_x", "beta"]),
+        ("params.`model.kind` LIKE 'for%'", vec!["alpha"]),
+        ("params.`model.kind` ILIKE 'for%'", vec!["beta", "alpha"]),
+        ("params.`model.kind` = \"it's\"", vec!["Delta_x"]),
+        ("tags.gate = 'gamma [*]' AND status = 'FINISHED'", vec!["gamma [*]"]),
+        ("run_name LIKE '%[*]'", vec!["gamma [*]"]),
+        ("attributes.end_time >= 400", vec!["Delta_x"]),
+    ] {
+        assert_eq!(names(filter, &[]), expected, "{filter}");
+    }
+    assert_eq!(names("", &["start_time ASC"]), ["alpha", "beta", "gamma [*]", "Delta_x"]);
+    assert_eq!(names("", &["tags.gate"]), ["Delta_x", "alpha", "beta", "gamma [*]"]);
+    // What has no value, or NaN, comes last.
+    assert_eq!(names("", &["metrics.`log loss` DESC"])[..2], ["beta", "alpha"]);
+    assert_eq!(names("", &["metrics.`log loss`"])[..2], ["alpha", "beta"]);
+    assert_eq!(names("start_time > 150", &["params.`model.kind` DESC"]), ["Delta_x", "beta", "gamma [*]"]);
 }
 
 pub(crate) fn a_deleted_run_comes_back(store: &mut dyn Store) {
@@ -378,7 +433,7 @@ pub(crate) fn a_deleted_run_comes_back(store: &mut dyn Store) {
     let run = store.create_run(&experiment.id, new_run("r", 1)).expect("run");
     store.log_batch(&run.id, &[Metric::new("m", 1.0, 1, 0)], &[Param::new("p", "1")], &[]).expect("logged");
     let before = store.run(&run.id).expect("found");
-    let query = RunQuery { experiment_ids: vec![experiment.id], status: None, max_results: 10 };
+    let query = RunQuery { experiment_ids: vec![experiment.id], status: None, max_results: 10, ..RunQuery::default() };
     for _ in 0..2 {
         store.delete_run(&run.id).expect("deleted");
     }

@@ -23,7 +23,12 @@ pub(crate) fn run(command: &RunsCommand) -> Result<ExitCode, Failure> {
         RunsCommand::Delete { runs, store } => delete(runs, store),
         RunsCommand::Restore { runs, store } => restore(runs, store),
         RunsCommand::Push { common } => return push(common),
-        RunsCommand::List { experiment, limit, store } => list(experiment.as_deref(), *limit, store),
+        RunsCommand::List { experiment, filter, order_by, limit, store } => {
+            let filter = filter.as_deref().unwrap_or_default().parse().map_err(track_failure)?;
+            let order_by = order_by.iter().map(|o| o.parse().map_err(track_failure)).collect::<Result<_, _>>()?;
+            let query = RunQuery { filter, order_by, max_results: *limit, ..RunQuery::default() };
+            list(experiment.as_deref(), query, store)
+        }
         RunsCommand::Show { run, store } => show(run, store),
         RunsCommand::Compare { runs, store } => compare(runs, store),
     }?;
@@ -101,7 +106,7 @@ fn open(args: &StoreArgs) -> Result<Box<dyn Store>, Failure> {
     open_existing_store(&args.resolve()?.tracking.uri)
 }
 
-fn list(experiment: Option<&str>, limit: u32, args: &StoreArgs) -> Result<(), Failure> {
+fn list(experiment: Option<&str>, query: RunQuery, args: &StoreArgs) -> Result<(), Failure> {
     let mut store = open(args)?;
     let experiments = store.experiments().map_err(track_failure)?;
     let experiment_ids = match experiment {
@@ -115,7 +120,7 @@ fn list(experiment: Option<&str>, limit: u32, args: &StoreArgs) -> Result<(), Fa
             vec![found.id.clone()]
         }
     };
-    let query = RunQuery { experiment_ids, status: None, max_results: limit };
+    let query = RunQuery { experiment_ids, ..query };
     let runs = store.runs(&query).map_err(track_failure)?;
     let name_of = |id: &str| experiments.iter().find(|e| e.id == id).map_or("", |e| e.name.as_str());
     if args.common.json {

@@ -59,6 +59,24 @@ fn a_run_is_deleted_and_restored() {
 }
 
 #[test]
+fn runs_are_filtered_and_ordered() {
+    let w = Workplace::new();
+    for (name, n_trees) in [("few", "model.n_estimators=2"), ("many", "model.n_estimators=9")] {
+        w.json(&["train", "events.csv", "--json", "--run-name", name, "--set", n_trees]);
+    }
+    let names = |args: &[&str]| -> Vec<String> {
+        let listed = w.json(&[&["runs", "list", "--json"], args].concat());
+        listed.as_array().unwrap().iter().map(|run| run["run_name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&["--filter", "params.n_estimators = '2' AND metrics.accuracy > 0"]), ["few"]);
+    assert_eq!(names(&["--filter", "metrics.accuracy > 1"]), [""; 0]);
+    assert_eq!(names(&["--order-by", "params.n_estimators"]), ["few", "many"]);
+    assert_eq!(names(&["--order-by", "run_name DESC"]), ["many", "few"]);
+    let (code, stderr) = w.fails(&["runs", "list", "--filter", "metrics.accuracy > high"]);
+    assert!(code == 2 && stderr.contains("expected a number at `high`"), "{stderr}");
+}
+
+#[test]
 fn a_run_is_kept_while_its_server_is_away() {
     let w = Workplace::new();
     // Nothing listens on the port of discarding.
