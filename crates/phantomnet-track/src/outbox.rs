@@ -5,7 +5,7 @@
 //! entry goes; otherwise [`push_outbox`] sends it, from whatever it has become: every run and model carries the id of its local
 //! twin on the server, so that what is there already is found and not made again, and all else may be sent twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,7 +79,8 @@ fn in_use(folder: &Path) -> Error {
     }
 }
 
-/// An id of the caller, and what it stands for in both stores.
+/// What an id of the caller stands for in both stores.
+#[derive(Clone)]
 struct Twin {
     local: String,
     server: Option<String>,
@@ -96,7 +97,7 @@ pub type OnAway = Box<dyn Fn(&Error, &Path) + Send>;
 /// Everything is written to an entry of the outbox, and then to the server until it is away for the first time. Reading goes to the
 /// server alone. Ids are the server's, or, for what it has not seen, the entry's.
 pub struct OutboxStore {
-    entry: Option<Entry>,
+    entry: Entry,
     local: SqliteStore,
     server: RestStore,
     is_online: bool,
@@ -104,7 +105,8 @@ pub struct OutboxStore {
     experiments: HashMap<String, String>,
     runs: HashMap<String, Twin>,
     models: HashMap<String, Twin>,
-    n_open: usize,
+    /// Runs that have not ended.
+    open: HashSet<String>,
 }
 
 impl OutboxStore {
@@ -118,7 +120,7 @@ impl OutboxStore {
         let entry = Entry::create(outbox, uri)?;
         let local = entry.store()?;
         Ok(Self {
-            entry: Some(entry),
+            entry,
             local,
             server,
             is_online: true,
@@ -126,7 +128,7 @@ impl OutboxStore {
             experiments: HashMap::new(),
             runs: HashMap::new(),
             models: HashMap::new(),
-            n_open: 0,
+            open: HashSet::new(),
         })
     }
 
@@ -140,38 +142,26 @@ impl OutboxStore {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if error.is_outage() || !self.runs.is_empty() => {
                 self.is_online = false;
-                if let Some(entry) = &self.entry {
-                    (self.on_away)(&error, &entry.folder);
-                }
+                (self.on_away)(&error, &self.entry.folder);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn local_run(&self, run_id: &str) -> Result<String> {
-        let twin = self.runs.get(run_id).ok_or_else(|| Error::RunNotFound { run: run_id.to_owned() })?;
-        Ok(twin.local.clone())
+    fn run_twin(&self, run_id: &str) -> Result<Twin> {
+        self.runs.get(run_id).cloned().ok_or_else(|| Error::RunNotFound { run: run_id.to_owned() })
     }
 
-    /// Writes to a run in both stores; each is given its own id of it.
-    fn both(&mut self, run_id: &str, write: impl Fn(&mut dyn Store, &str) -> Result<()>) -> Result<()> {
-        let local = self.local_run(run_id)?;
-        write(&mut self.local, &local)?;
-        let server = self.runs[run_id].server.clone();
-        if let Some(id) = server {
-            self.online(|server| write(server, &id))?;
-        }
-        Ok(())
+    fn model_twin(&self, model_id: &str) -> Result<Twin> {
+        self.models.get(model_id).cloned().ok_or_else(|| Error::ModelNotFound { id: model_id.to_owned() })
     }
 
-    fn both_models(&mut self, model_id: &str, write: impl Fn(&mut dyn Store, &str) -> Result<()>) -> Result<()> {
-        let missing = || Error::ModelNotFound { id: model_id.to_owned() };
-        let Twin { local, server } = self.models.get(model_id).ok_or_else(missing)?;
-        let (local, server) = (local.clone(), server.clone());
-        write(&mut self.local, &local)?;
-        if let Some(id) = server {
-            self.online(|server| write(server, &id))?;
+    /// Writes to a run or model in both stores; each is given its own id of it.
+    fn both(&mut self, twin: &Twin, write: impl Fn(&mut dyn Store, &str) -> Result<()>) -> Result<()> {
+        write(&mut self.local, &twin.local)?;
+        if let Some(id) = &twin.server {
+            self.online(|server| write(server, id))?;
         }
         Ok(())
     }
@@ -180,10 +170,8 @@ impl OutboxStore {
     fn of_models(&self, metrics: &[Metric], id: impl Fn(&Twin) -> Option<String>) -> Result<Vec<Metric>> {
         let translated = |metric: &Metric| {
             let Some(model) = &metric.model else { return Ok(metric.clone()) };
-            let twin = self.models.get(&model.model_id);
-            let missing = || Error::ModelNotFound { id: model.model_id.clone() };
-            let model_id = twin.ok_or_else(missing)?;
-            let model = id(model_id).map(|model_id| ModelRef { model_id, ..model.clone() });
+            let twin = self.model_twin(&model.model_id)?;
+            let model = id(&twin).map(|model_id| ModelRef { model_id, ..model.clone() });
             Ok(Metric { model, ..metric.clone() })
         };
         metrics.iter().map(translated).collect()
@@ -192,9 +180,9 @@ impl OutboxStore {
 
 impl Drop for OutboxStore {
     fn drop(&mut self) {
-        // Nothing was to be kept.
-        if let Some(entry) = self.entry.take().filter(|_| self.runs.is_empty()) {
-            let _ = entry.remove();
+        // Nothing was to be kept, or the server has all of it. An entry that cannot be removed is sent again, which is safe.
+        if self.runs.is_empty() || self.is_online && self.open.is_empty() {
+            let _ = self.entry.remove();
         }
     }
 }
@@ -223,17 +211,16 @@ impl Store for OutboxStore {
         let created = self.online(|server| server.create_run_as(experiment_id, &run, &local.id, false))?;
         let twin = Twin { local: local.id.clone(), server: created.as_ref().map(|info| info.id.clone()) };
         let info = created.unwrap_or(local);
+        self.open.insert(info.id.clone());
         self.runs.insert(info.id.clone(), twin);
-        self.n_open += 1;
         Ok(info)
     }
 
     fn log_batch(&mut self, run_id: &str, metrics: &[Metric], params: &[Param], tags: &[Tag]) -> Result<()> {
-        let local = self.local_run(run_id)?;
+        let twin = self.run_twin(run_id)?;
         let of_local = self.of_models(metrics, |twin| Some(twin.local.clone()))?;
-        self.local.log_batch(&local, &of_local, params, tags)?;
-        let server = self.runs[run_id].server.clone();
-        if let Some(id) = server {
+        self.local.log_batch(&twin.local, &of_local, params, tags)?;
+        if let Some(id) = twin.server {
             let metrics = self.of_models(metrics, |twin| twin.server.clone())?;
             self.online(|server| server.log_batch(&id, &metrics, params, tags))?;
         }
@@ -241,21 +228,21 @@ impl Store for OutboxStore {
     }
 
     fn log_inputs(&mut self, run_id: &str, inputs: &[DatasetInput]) -> Result<()> {
-        self.both(run_id, |store, id| store.log_inputs(id, inputs))
+        self.both(&self.run_twin(run_id)?, |store, id| store.log_inputs(id, inputs))
     }
 
     fn log_artifact(&mut self, run_id: &str, path: &str, source: &Path) -> Result<()> {
-        self.both(run_id, |store, id| store.log_artifact(id, path, source))
+        self.both(&self.run_twin(run_id)?, |store, id| store.log_artifact(id, path, source))
     }
 
     fn log_artifact_bytes(&mut self, run_id: &str, path: &str, bytes: &[u8]) -> Result<()> {
-        self.both(run_id, |store, id| store.log_artifact_bytes(id, path, bytes))
+        self.both(&self.run_twin(run_id)?, |store, id| store.log_artifact_bytes(id, path, bytes))
     }
 
     fn create_logged_model(&mut self, model: NewLoggedModel) -> Result<LoggedModel> {
-        let source_run_id = self.local_run(&model.source_run_id)?;
-        let local = self.local.create_logged_model(NewLoggedModel { source_run_id, ..model.clone() })?;
-        let created = match self.runs[&model.source_run_id].server.clone() {
+        let run = self.run_twin(&model.source_run_id)?;
+        let local = self.local.create_logged_model(NewLoggedModel { source_run_id: run.local, ..model.clone() })?;
+        let created = match run.server {
             Some(id) => {
                 let model = NewLoggedModel { source_run_id: id, ..model };
                 self.online(|server| server.create_logged_model_as(&model, &local.id, false))?
@@ -273,22 +260,16 @@ impl Store for OutboxStore {
     }
 
     fn log_model_artifacts(&mut self, model_id: &str, folder: &Path) -> Result<()> {
-        self.both_models(model_id, |store, id| store.log_model_artifacts(id, folder))
+        self.both(&self.model_twin(model_id)?, |store, id| store.log_model_artifacts(id, folder))
     }
 
     fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()> {
-        self.both_models(model_id, |store, id| store.finalize_logged_model(id, status))
+        self.both(&self.model_twin(model_id)?, |store, id| store.finalize_logged_model(id, status))
     }
 
     fn end_run(&mut self, run_id: &str, status: RunStatus, end_time_ms: i64) -> Result<()> {
-        self.both(run_id, |store, id| store.end_run(id, status, end_time_ms))?;
-        self.n_open = self.n_open.saturating_sub(1);
-        if self.is_online
-            && self.n_open == 0
-            && let Some(entry) = self.entry.take()
-        {
-            entry.remove()?;
-        }
+        self.both(&self.run_twin(run_id)?, |store, id| store.end_run(id, status, end_time_ms))?;
+        self.open.remove(run_id);
         Ok(())
     }
 
@@ -420,13 +401,13 @@ fn push_run(local: &mut SqliteStore, server: &mut RestStore, experiment: &str, r
     };
     let info = server.create_run_as(&experiment.id, &new, &local_id, true)?;
     let params: Vec<Param> = run.params.iter().map(|(key, value)| Param::new(key, value)).collect();
-    server.log_batch(&info.id, &[], &params, &tags)?;
     server.log_inputs(&info.id, &run.inputs)?;
+    let mut metrics = Vec::new();
     for key in run.metrics.keys() {
-        let points = local.metric_history(&local_id, key)?;
-        let metric = |point: MetricPoint| Metric::new(key, point.value, point.timestamp_ms, point.step);
-        server.log_batch(&info.id, &points.into_iter().map(metric).collect::<Vec<_>>(), &[], &[])?;
+        let points = local.metric_history(&local_id, key)?.into_iter();
+        metrics.extend(points.map(|point| Metric::new(key, point.value, point.timestamp_ms, point.step)));
     }
+    server.log_batch(&info.id, &metrics, &params, &tags)?;
     for model_id in &run.model_ids {
         push_model(local, server, &info.id, model_id)?;
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ureq::http::Method;
 
 use super::http::{Ask, Http, encoded};
+use super::is_missing;
 use super::wire::ArtifactsAnswer;
 use crate::artifacts;
 use crate::entities::ArtifactEntry;
@@ -104,16 +105,18 @@ pub(super) fn list(http: &Http, run_id: &str, place: &Place, folder: Option<&str
             is_file: false,
         };
         let answer: ArtifactsAnswer = match http.json(ask, None) {
-            Err(Error::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => break,
+            Err(error) if is_missing(&error) => break,
             answer => answer?,
         };
+        // A server that answers pages without files would keep us for ever.
+        let is_last = answer.next_page_token.is_empty() || answer.files.is_empty();
         entries.extend(answer.files.into_iter().filter(|file| is_in(&file.path, folder)).map(|file| ArtifactEntry {
             n_bytes: if file.is_dir { 0 } else { file.file_size.unwrap_or_default().max(0) as u64 },
             is_dir: file.is_dir,
             path: file.path,
         }));
         token = answer.next_page_token;
-        if token.is_empty() {
+        if is_last {
             break;
         }
     }
@@ -151,7 +154,7 @@ pub(super) fn read(http: &Http, run_id: &str, place: &Place, path: &str, max_byt
         is_file: true,
     };
     match http.get_bytes(ask, max_bytes) {
-        Err(Error::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Ok(None) => Err(Error::ArtifactTooLarge { path: path.to_owned(), max_bytes }),
         answer => answer,
     }

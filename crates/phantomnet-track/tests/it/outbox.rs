@@ -134,6 +134,35 @@ fn nothing_is_kept_of_a_run_that_never_began() {
     assert_eq!(entries(folder.path()), 0);
 }
 
+/// Ending is safe to repeat, and a run may follow another: an entry stays until the store that writes to it is gone.
+#[test]
+fn an_entry_outlives_its_runs() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (uri, _) = serve(|n, request| {
+        let id = request.line.split_once("run_id=").map_or_else(|| format!("{n:032x}"), |(_, id)| id.to_owned());
+        Some(match request.line.as_str() {
+            line if line.contains("get-by-name") => {
+                json("200 OK", r#"{"experiment": {"experiment_id": "7", "name": "exp"}}"#)
+            }
+            line if line.contains("runs/create") || line.contains("runs/get") => {
+                json("200 OK", &format!(r#"{{"run": {{"info": {{"run_id": "{id}", "status": "RUNNING"}}}}}}"#))
+            }
+            _ => json("200 OK", "{}"),
+        })
+    });
+    let mut store = OutboxStore::new(&uri, hasty(&uri), folder.path(), Box::new(|_, _| {})).expect("opened");
+    let experiment = store.experiment("exp").expect("experiment");
+    for name in ["first", "second"] {
+        let run = store.create_run(&experiment.id, new_run(name, 1000)).expect("run");
+        for _ in 0..2 {
+            store.end_run(&run.id, RunStatus::Finished, 2000).expect("ended");
+        }
+        assert_eq!(entries(folder.path()), 1);
+    }
+    drop(store);
+    assert_eq!(entries(folder.path()), 0);
+}
+
 #[test]
 fn a_server_that_forgets_the_run_does_not_end_it() {
     let folder = tempfile::tempdir().expect("folder");

@@ -69,19 +69,17 @@ fn push(common: &CommonArgs) -> Result<ExitCode, Failure> {
     } else if pushed.is_empty() {
         terminal::say(&format!("nothing to send in {}", visible(&outbox)));
     }
-    for entry in &pushed {
-        match &entry.runs {
-            Ok(runs) => say_pushed(runs, &entry.uri),
-            Err(error) => terminal::warn(&format!("`{}` is still to be sent: {error}", entry.folder.display())),
-        }
-    }
+    pushed.iter().for_each(say_pushed);
     Ok(if is_whole { ExitCode::SUCCESS } else { Kind::Environment.exit_code() })
 }
 
-/// Says which runs were sent.
-pub(super) fn say_pushed(runs: &[RunInfo], uri: &str) {
-    for run in runs {
-        terminal::say(&format!("sent {} ({}) to {}", visible(&run.name), run.id, visible(uri)));
+/// Says which runs of an entry were sent, or why none.
+pub(super) fn say_pushed(entry: &PushedEntry) {
+    match &entry.runs {
+        Ok(runs) => runs.iter().for_each(|run| {
+            terminal::say(&format!("sent {} ({}) to {}", visible(&run.name), run.id, visible(&entry.uri)));
+        }),
+        Err(error) => terminal::warn(&format!("`{}` is still to be sent: {error}", entry.folder.display())),
     }
 }
 

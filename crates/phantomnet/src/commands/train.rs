@@ -46,10 +46,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
 /// Sends what earlier runs could not: the server is there again. That it fails is not this run's failure.
 fn send_earlier(tracking: &Tracking) {
     match pipeline::push(&tracking.outbox, Some(&tracking.uri)) {
-        Ok(pushed) => pushed.iter().for_each(|entry| match &entry.runs {
-            Ok(runs) => say_pushed(runs, &entry.uri),
-            Err(error) => terminal::warn(&format!("`{}` is still to be sent: {error}", entry.folder.display())),
-        }),
+        Ok(pushed) => pushed.iter().for_each(say_pushed),
         Err(failure) => terminal::warn(&failure.to_string()),
     }
 }
