@@ -85,6 +85,16 @@ pub(crate) fn new_id() -> Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
+/// Whether all characters are lower-case hex digits, as those of ids are; a beginning of an id passes, and so does no text.
+pub(crate) fn is_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Whether the text has the form of [`new_id`].
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 32 && is_hex(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +117,8 @@ mod tests {
     fn ids_are_version_4_uuids() {
         let (a, b) = (new_id().expect("random"), new_id().expect("random"));
         assert_ne!(a, b);
-        assert_eq!(a.len(), 32);
+        assert!(is_id(&a) && is_hex(&a[..7]));
+        assert!(!is_id(&a[..31]) && !is_id(&format!("{}g", &a[..31])) && !is_id(&a.replace(|_: char| true, "F")));
         assert_eq!(&a[12..13], "4");
         assert!(["8", "9", "a", "b"].contains(&&a[16..17]));
     }

@@ -71,12 +71,12 @@ impl SqliteStore {
         Ok(Self { uri: uri.to_owned(), path, root, connection })
     }
 
-    /// Does `work` in one short write transaction, undone if it fails.
     /// Type of a model, its place on its run's step axis, and its metrics.
     pub(crate) fn model_details(&mut self, model_id: &str) -> Result<(Option<String>, i64, Vec<Metric>)> {
         self.read("read a logged model", |tx| read::model_details(tx, model_id))
     }
 
+    /// Does `work` in one short write transaction, undone if it fails.
     fn write<T>(&mut self, action: &'static str, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
         in_transaction(&mut self.connection, TransactionBehavior::Immediate, work)
             .map_err(|failure| failure.during(action, &self.path))

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use ureq::http::Method;
 
 use super::http::{Ask, Http, encoded};
-use super::is_missing;
-use super::wire::ArtifactsAnswer;
+use super::wire::{ArtifactsAnswer, WireFile};
+use super::{is_missing, pages};
 use crate::artifacts;
 use crate::entities::ArtifactEntry;
 use crate::error::{Error, Result};
@@ -92,11 +92,10 @@ pub(super) fn list(http: &Http, run_id: &str, place: &Place, folder: Option<&str
     if let Place::Folder(root) = place {
         return artifacts::list(root, folder);
     }
-    let (mut entries, mut token) = (Vec::new(), String::new());
-    loop {
+    let mut entries = pages(|token, _| {
         let mut query = vec![("run_id", run_id)];
         query.extend(folder.map(|folder| ("path", folder)));
-        query.extend(Some(("page_token", token.as_str())).filter(|_| !token.is_empty()));
+        query.extend(Some(("page_token", token)).filter(|_| !token.is_empty()));
         let ask = Ask {
             action: "list artifacts",
             method: &Method::GET,
@@ -104,22 +103,15 @@ pub(super) fn list(http: &Http, run_id: &str, place: &Place, folder: Option<&str
             query: &query,
             is_file: false,
         };
-        let answer: ArtifactsAnswer = match http.json(ask, None) {
-            Err(error) if is_missing(&error) => break,
-            answer => answer?,
-        };
-        // A server that answers pages without files would keep us for ever.
-        let is_last = answer.next_page_token.is_empty() || answer.files.is_empty();
-        entries.extend(answer.files.into_iter().filter(|file| is_in(&file.path, folder)).map(|file| ArtifactEntry {
-            n_bytes: if file.is_dir { 0 } else { file.file_size.unwrap_or_default().max(0) as u64 },
-            is_dir: file.is_dir,
-            path: file.path,
-        }));
-        token = answer.next_page_token;
-        if is_last {
-            break;
+        match http.json::<ArtifactsAnswer>(ask, None) {
+            Err(error) if is_missing(&error) => Ok((Vec::new(), String::new())),
+            answer => answer.map(|answer| (answer.files, answer.next_page_token)),
         }
-    }
+    })?
+    .into_iter()
+    .filter(|file| is_in(&file.path, folder))
+    .map(WireFile::entry)
+    .collect::<Vec<_>>();
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
 }

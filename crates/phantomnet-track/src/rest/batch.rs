@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::wire::pairs;
 use crate::entities::{Metric, Param};
 
 /// What a server takes in one batch.
@@ -35,8 +36,8 @@ impl<'a> Batch<'a> {
     /// The body of the call for a run.
     pub(super) fn body(&self, run_id: &str) -> Value {
         let metrics: Vec<Value> = self.metrics.iter().map(|metric| wire_metric(run_id, metric)).collect();
-        let params: Vec<Value> = self.params.iter().map(|p| json!({"key": p.key, "value": p.value})).collect();
-        let tags: Vec<Value> = self.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let params = pairs(self.params.iter().map(|param| (&param.key, &param.value)));
+        let tags = pairs(self.tags.iter().copied());
         json!({"run_id": run_id, "metrics": metrics, "params": params, "tags": tags})
     }
 }

@@ -6,7 +6,9 @@
 mod artifacts;
 mod batch;
 mod http;
+mod models;
 mod options;
+mod runs;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -23,16 +25,12 @@ use crate::entities::{
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
 };
 use crate::error::{Error, Result};
-use crate::filter::Order;
 use crate::store::{BOOT_ID_TAG, HOST_TAG, MAX_CANDIDATES, PID_TAG, Store};
 use crate::{limits, names};
 use artifacts::Place;
-use batch::{Batch, batches};
+use batch::batches;
 use http::{Ask, Attempt, Http, encoded};
-use wire::{
-    CONTEXT_TAG, CreatedExperiment, ExperimentAnswer, ExperimentsAnswer, HistoryAnswer, ModelAnswer, ModelsAnswer,
-    Nothing, RunAnswer, RunsAnswer, WireRun,
-};
+use wire::{CONTEXT_TAG, CreatedExperiment, ExperimentAnswer, ExperimentsAnswer, HistoryAnswer, Nothing, pairs};
 
 /// Tag by which a run or model is found again when the answer to its creation was lost: creating is the one thing that may not
 /// be repeated blindly. What something on the way repeated is found by it, too, and deleted.
@@ -98,298 +96,14 @@ impl RestStore {
         }
     }
 
-    /// The run of a full id, deleted or not.
-    fn run_by_id(&self, run_id: &str) -> Result<Option<WireRun>> {
-        if !is_run_id(run_id) {
-            return Ok(None);
-        }
-        match self.get::<RunAnswer>("look up a run", "runs/get", &[("run_id", run_id)]) {
-            Err(error) if is_missing(&error) => Ok(None),
-            answer => Ok(Some(answer?.run)),
-        }
-    }
-
-    /// The run of a full id, which may be written to.
-    fn active_run(&mut self, run_id: &str) -> Result<Run> {
-        let run = self.run_by_id(run_id)?.ok_or_else(|| Error::RunNotFound { run: run_id.to_owned() })?;
-        if run.is_deleted() {
-            self.runs.remove(run_id);
-            return Err(Error::RunDeleted { id: run_id.to_owned() });
-        }
-        let run = Run::from(run);
-        self.runs.insert(run.info.id.clone(), run.info.artifact_uri.clone());
-        Ok(run)
-    }
-
-    /// Makes sure that there is such a run, asking the server about it only once.
-    fn require_run(&mut self, run_id: &str) -> Result<()> {
-        if self.runs.contains_key(run_id) { Ok(()) } else { self.active_run(run_id).map(drop) }
-    }
-
     /// Where the run's artifacts are.
     fn place(&mut self, run_id: &str) -> Result<Place> {
         self.require_run(run_id)?;
         Place::of(&self.http, &self.runs[run_id], artifacts::RUN_PARTS)
     }
 
-    /// Deletes or restores a run. The server refuses what is done already, so the run is looked at before every attempt.
-    fn set_deleted(&mut self, run_id: &str, is_deleted: bool) -> Result<()> {
-        self.runs.remove(run_id);
-        let (action, call) =
-            if is_deleted { ("delete a run", "runs/delete") } else { ("restore a run", "runs/restore") };
-        self.http.retrying(|_| {
-            let run = self.run_by_id(run_id)?.ok_or_else(|| Error::RunNotFound { run: run_id.to_owned() })?;
-            if run.is_deleted() == is_deleted {
-                return Ok(());
-            }
-            self.post_once::<Nothing>(action, call, &json!({"run_id": run_id})).map(drop)
-        })
-    }
-
-    /// `error`, or what the state of the run says is behind it: a server's words for that differ between releases.
-    fn explained(&mut self, run_id: &str, error: Error) -> Error {
-        if !matches!(error, Error::Refused { .. }) {
-            return error;
-        }
-        match self.active_run(run_id) {
-            Err(explained @ (Error::RunNotFound { .. } | Error::RunDeleted { .. })) => explained,
-            _ => error,
-        }
-    }
-
-    /// Runs that a filter finds in experiments, the latest started first.
-    fn search(&self, experiment_ids: &[String], filter: &str, max_results: u32) -> Result<Vec<Run>> {
-        self.http.retrying(|_| self.search_once(experiment_ids, filter, &[], max_results))
-    }
-
-    fn search_once(
-        &self,
-        experiment_ids: &[String],
-        filter: &str,
-        order_by: &[Order],
-        max_results: u32,
-    ) -> Attempt<Vec<Run>> {
-        let mut order_by: Vec<String> = order_by.iter().map(Order::to_string).collect();
-        // A server refuses to order by anything twice.
-        if !order_by.iter().any(|order| order.starts_with("attributes.start_time ")) {
-            order_by.push("attributes.start_time DESC".to_owned());
-        }
-        let mut runs: Vec<Run> = Vec::new();
-        let mut token = String::new();
-        while !experiment_ids.is_empty() && (runs.len() as u64) < u64::from(max_results) {
-            let mut body = json!({
-                "experiment_ids": experiment_ids,
-                "filter": filter,
-                "run_view_type": "ACTIVE_ONLY",
-                "max_results": PAGE.min(max_results - runs.len() as u32),
-                "order_by": order_by,
-            });
-            if !token.is_empty() {
-                body["page_token"] = token.into();
-            }
-            let answer: RunsAnswer = self.post_once("list runs", "runs/search", &body)?;
-            // A server that answers pages without runs would keep us for ever.
-            let is_last = answer.next_page_token.is_empty() || answer.runs.is_empty();
-            runs.extend(answer.runs.into_iter().map(Run::from));
-            token = answer.next_page_token;
-            if is_last {
-                break;
-            }
-        }
-        Ok(runs)
-    }
-
     fn all_experiment_ids(&mut self) -> Result<Vec<String>> {
         Ok(self.experiments()?.into_iter().map(|experiment| experiment.id).collect())
-    }
-
-    fn logged_model_of(&self, model_id: &str) -> Result<LoggedModel> {
-        let path = format!("logged-models/{}", encoded(model_id));
-        let missing = || Error::ModelNotFound { id: model_id.to_owned() };
-        if model_id.is_empty() {
-            return Err(missing());
-        }
-        match self.get::<ModelAnswer>("look up a logged model", &path, &[]) {
-            Err(error) if is_missing(&error) => Err(missing()),
-            answer => Ok(answer?.model.into()),
-        }
-    }
-
-    /// Links a model as an output of its run. The server refuses to do so twice, in words of its database.
-    fn link(&mut self, run_id: &str, model_id: &str, step: i64) -> Result<()> {
-        let body = json!({"run_id": run_id, "models": [{"model_id": model_id, "step": step}]});
-        match self.post::<Nothing>("link a model to its run", "runs/outputs", &body) {
-            Err(error) => {
-                let is_linked =
-                    self.run_by_id(run_id)?.is_some_and(|run| Run::from(run).model_ids.contains(&model_id.to_owned()));
-                if is_linked { Ok(()) } else { Err(self.explained(run_id, error)) }
-            }
-            Ok(_) => Ok(()),
-        }
-    }
-
-    /// Creates a run that is found again by `request_id`, which no other has.
-    ///
-    /// - `may_exist`: looks for it first.
-    pub(crate) fn create_run_as(
-        &mut self,
-        experiment_id: &str,
-        run: &NewRun,
-        request_id: &str,
-        may_exist: bool,
-    ) -> Result<RunInfo> {
-        limits::check_new_run(run)?;
-        if !is_experiment_id(experiment_id) {
-            return Err(Error::ExperimentNotFound { id: experiment_id.to_owned() });
-        }
-        let mut tags: BTreeMap<&str, &str> =
-            run.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
-        tags.insert("mlflow.runName", &run.name);
-        tags.insert(REQUEST_TAG, request_id);
-        if !run.user.is_empty() {
-            tags.insert("mlflow.user", &run.user);
-        }
-        let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
-        let body = json!({
-            "experiment_id": experiment_id,
-            "user_id": run.user,
-            "run_name": run.name,
-            "start_time": run.start_time_ms,
-            "tags": tags,
-        });
-        let experiment_ids = [experiment_id.to_owned()];
-        let filter = format!("tags.`{REQUEST_TAG}` = '{request_id}'");
-        let created = self.http.retrying(|attempt| {
-            if (attempt > 0 || may_exist)
-                && let Some(run) = self.search_once(&experiment_ids, &filter, &[], 1)?.into_iter().next()
-            {
-                return Ok(run);
-            }
-            self.post_once::<RunAnswer>("create a run", "runs/create", &body).map(|answer| Run::from(answer.run))
-        });
-        let info = match created {
-            Ok(run) => {
-                let all = self.search(&experiment_ids, &filter, PAGE)?;
-                for twin in all.iter().filter(|twin| twin.info.id != run.info.id) {
-                    gone(self.post("delete a repeated run", "runs/delete", &json!({"run_id": twin.info.id})))?;
-                }
-                run.info
-            }
-            Err(error @ Error::Refused { .. }) => {
-                self.experiment_by_id(experiment_id)?;
-                return Err(error);
-            }
-            Err(error) => return Err(error),
-        };
-        self.runs.insert(info.id.clone(), info.artifact_uri.clone());
-        Ok(info)
-    }
-
-    /// Begins a model that is found again by `request_id`, which no other has.
-    ///
-    /// - `may_exist`: looks for it first.
-    pub(crate) fn create_logged_model_as(
-        &mut self,
-        model: &NewLoggedModel,
-        request_id: &str,
-        may_exist: bool,
-    ) -> Result<LoggedModel> {
-        limits::check_new_model(model)?;
-        let run = self.active_run(&model.source_run_id)?;
-        let mut params = run.params;
-        params.extend(model.params.iter().map(|param| (param.key.clone(), param.value.clone())));
-        let is_inherited = |key: &str| key == "mlflow.user" || key.starts_with("mlflow.source.");
-        let mut tags: BTreeMap<String, String> = run.tags.into_iter().filter(|(key, _)| is_inherited(key)).collect();
-        tags.extend(model.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())));
-        tags.insert(REQUEST_TAG.to_owned(), request_id.to_owned());
-        let pairs = |map: &BTreeMap<String, String>| -> Vec<Value> {
-            map.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
-        };
-        let mut body = json!({
-            "experiment_id": run.info.experiment_id,
-            "name": model.name,
-            "source_run_id": model.source_run_id,
-            "params": pairs(&params),
-            "tags": pairs(&tags),
-        });
-        if let Some(model_type) = &model.model_type {
-            body["model_type"] = json!(model_type);
-        }
-        let lookup = json!({
-            "experiment_ids": [run.info.experiment_id],
-            "filter": format!("source_run_id = '{}'", model.source_run_id),
-            "max_results": 50,
-        });
-        let of_this_request = || -> Attempt<Vec<LoggedModel>> {
-            let answer: ModelsAnswer = self.post_once("look up a logged model", "logged-models/search", &lookup)?;
-            let models = answer.models.into_iter().map(LoggedModel::from);
-            Ok(models.filter(|model| model.tags.get(REQUEST_TAG).map(String::as_str) == Some(request_id)).collect())
-        };
-        let created = self.http.retrying(|attempt| {
-            if (attempt > 0 || may_exist)
-                && let Some(model) = of_this_request()?.pop()
-            {
-                return Ok(model);
-            }
-            let answer: ModelAnswer = self.post_once("create a logged model", "logged-models", &body)?;
-            Ok(LoggedModel::from(answer.model))
-        })?;
-        for twin in self.http.retrying(|_| of_this_request())?.iter().filter(|twin| twin.id != created.id) {
-            let path = format!("/api/2.0/mlflow/logged-models/{}", encoded(&twin.id));
-            let ask = Ask {
-                action: "delete a repeated model",
-                method: &Method::DELETE,
-                path: &path,
-                query: &[],
-                is_file: false,
-            };
-            gone(self.http.json::<Nothing>(ask, None))?;
-        }
-        self.models.insert(created.id.clone());
-        self.link(&model.source_run_id, &created.id, model.step)?;
-        Ok(created)
-    }
-
-    fn send_batch(&mut self, run_id: &str, batch: &Batch<'_>) -> Result<()> {
-        let error = match self.post::<Nothing>("log to a run", "runs/log-batch", &batch.body(run_id)) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        let error = self.explained(run_id, error);
-        if !matches!(error, Error::Refused { .. }) {
-            return Err(error);
-        }
-        let stored = self.active_run(run_id)?.params;
-        let changed = batch.params.iter().find_map(|param| {
-            let old = stored.get(&param.key).filter(|old| **old != param.value)?;
-            Some(Error::ParamChanged { key: param.key.clone(), old: old.clone(), new: param.value.clone() })
-        });
-        if let Some(changed) = changed {
-            return Err(changed);
-        }
-        // Some releases, 3.10 for one, do not see that a NaN is there already, and fail at their own database.
-        let new = self.without_known_nans(run_id, &batch.metrics)?;
-        if new.len() == batch.metrics.len() {
-            return Err(error);
-        }
-        self.post::<Nothing>("log to a run", "runs/log-batch", &batch.with_metrics(new).body(run_id)).map(drop)
-    }
-
-    /// Those of the metrics that are not a NaN which the run has.
-    fn without_known_nans<'a>(&mut self, run_id: &str, metrics: &[&'a Metric]) -> Result<Vec<&'a Metric>> {
-        let mut known: HashMap<&str, HashSet<(i64, i64)>> = HashMap::new();
-        for metric in metrics.iter().filter(|metric| metric.value.is_nan()) {
-            if !known.contains_key(metric.key.as_str()) {
-                let history = self.metric_history(run_id, &metric.key)?;
-                let nans = history.iter().filter(|point| point.value.is_nan());
-                known.insert(&metric.key, nans.map(|point| (point.step, point.timestamp_ms)).collect());
-            }
-        }
-        let is_known = |metric: &Metric| {
-            metric.value.is_nan()
-                && known.get(metric.key.as_str()).is_some_and(|nans| nans.contains(&(metric.step, metric.timestamp_ms)))
-        };
-        Ok(metrics.iter().copied().filter(|metric| !is_known(metric)).collect())
     }
 }
 
@@ -400,6 +114,24 @@ fn active(answer: ExperimentAnswer) -> Result<Experiment> {
         return Err(Error::ExperimentDeleted { name: experiment.name, id: experiment.id });
     }
     Ok(experiment)
+}
+
+/// All items of a list that a server gives in pages. `page` is given the token of the page, empty for the first, and how many items
+/// there are so far; it gives the page's items and the token of the next, empty after the last.
+fn pages<T, E>(
+    mut page: impl FnMut(&str, usize) -> std::result::Result<(Vec<T>, String), E>,
+) -> std::result::Result<Vec<T>, E> {
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let (items, next) = page(&token, all.len())?;
+        // A server that answers pages without items would keep us for ever.
+        let is_last = next.is_empty() || items.is_empty();
+        all.extend(items);
+        if is_last {
+            return Ok(all);
+        }
+        token = next;
+    }
 }
 
 /// What is deleted already may not be deleted again, which is what a lost answer leads to.
@@ -417,10 +149,6 @@ fn is_missing(error: &Error) -> bool {
 /// Ids of the SQL stores are numbers. They go into filters and lists, where a server fails at others.
 fn is_experiment_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= 19 && id.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn is_run_id(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// A text for `LIKE` that fits every text which equals `text`, whatever the database behind the server makes of the characters
@@ -452,20 +180,15 @@ impl Store for RestStore {
     }
 
     fn experiments(&mut self) -> Result<Vec<Experiment>> {
-        let (mut found, mut token) = (Vec::new(), String::new());
-        loop {
+        let mut found = pages(|token, _| {
             let mut body = json!({"max_results": PAGE, "view_type": "ACTIVE_ONLY"});
             if !token.is_empty() {
                 body["page_token"] = token.into();
             }
             let answer: ExperimentsAnswer = self.post("list experiments", "experiments/search", &body)?;
-            let is_last = answer.next_page_token.is_empty() || answer.experiments.is_empty();
-            found.extend(answer.experiments.into_iter().filter(|e| is_experiment_id(&e.experiment_id)));
-            token = answer.next_page_token;
-            if is_last {
-                break;
-            }
-        }
+            Ok::<_, Error>((answer.experiments, answer.next_page_token))
+        })?;
+        found.retain(|experiment| is_experiment_id(&experiment.experiment_id));
         let mut experiments: Vec<Experiment> = found.into_iter().map(Experiment::from).collect();
         experiments.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
         Ok(experiments)
@@ -523,8 +246,7 @@ impl Store for RestStore {
                 for (key, value) in optional.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
                     dataset[key] = json!(value);
                 }
-                let tags: Vec<Value> =
-                    input.context.iter().map(|context| json!({"key": CONTEXT_TAG, "value": context})).collect();
+                let tags = pairs(input.context.iter().map(|context| (CONTEXT_TAG, context)));
                 json!({"dataset": dataset, "tags": tags})
             })
             .collect();
@@ -627,7 +349,7 @@ impl Store for RestStore {
         let experiment_ids = self.all_experiment_ids()?;
         let mut found = self.search(&experiment_ids, &format!("attributes.run_name LIKE '{}'", like(run)), u32::MAX)?;
         found.retain(|candidate| candidate.info.name == run);
-        if run.len() <= 32 && run.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if run.len() <= 32 && names::is_hex(run) {
             let of_prefix = self.search(&experiment_ids, &format!("attributes.run_id LIKE '{run}%'"), u32::MAX)?;
             let is_new = |candidate: &Run| found.iter().all(|other| other.info.id != candidate.info.id);
             let new: Vec<Run> = of_prefix.into_iter().filter(|c| c.info.id.starts_with(run) && is_new(c)).collect();
@@ -642,18 +364,12 @@ impl Store for RestStore {
 
     fn metric_history(&mut self, run_id: &str, key: &str) -> Result<Vec<MetricPoint>> {
         self.require_run(run_id)?;
-        let (mut points, mut token) = (Vec::new(), String::new());
-        loop {
+        let mut points = pages(|token, _| {
             let mut query = vec![("run_id", run_id), ("metric_key", key), ("max_results", HISTORY_PAGE)];
-            query.extend(Some(("page_token", token.as_str())).filter(|_| !token.is_empty()));
+            query.extend(Some(("page_token", token)).filter(|_| !token.is_empty()));
             let answer: HistoryAnswer = self.get("read a metric", "metrics/get-history", &query)?;
-            let is_last = answer.next_page_token.is_empty() || answer.metrics.is_empty();
-            points.extend(answer.metrics.iter().map(wire::WireMetric::point));
-            token = answer.next_page_token;
-            if is_last {
-                break;
-            }
-        }
+            Ok::<_, Error>((answer.metrics.iter().map(wire::WireMetric::point).collect(), answer.next_page_token))
+        })?;
         points
             .sort_by(|a, b| (a.step, a.timestamp_ms).cmp(&(b.step, b.timestamp_ms)).then(a.value.total_cmp(&b.value)));
         Ok(points)

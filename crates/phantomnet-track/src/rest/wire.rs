@@ -3,10 +3,24 @@
 //! Fields that are not needed are ignored, and all others may be missing: servers of several releases answer, and none of them sends
 //! what is empty.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use crate::entities::{DatasetInput, Experiment, LoggedModel, MetricPoint, ModelStatus, Run, RunInfo, RunStatus};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use crate::entities::{
+    ArtifactEntry, DatasetInput, Experiment, LoggedModel, MetricPoint, ModelStatus, Run, RunInfo, RunStatus,
+};
+
+/// Keys and values as a server takes them.
+pub(super) fn pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Value {
+    pairs.into_iter().map(|(key, value)| json!({"key": key.into(), "value": value.into()})).collect()
+}
+
+/// Keys and values as a server gives them.
+fn map_of(pairs: Vec<Pair>) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|pair| (pair.key, pair.value)).collect()
+}
 
 /// An answer that holds nothing of interest.
 #[derive(Deserialize)]
@@ -179,8 +193,7 @@ impl WireRun {
 impl From<WireRun> for Run {
     fn from(wire: WireRun) -> Self {
         let WireRun { info, data, inputs, outputs } = wire;
-        let pairs = |pairs: Vec<Pair>| pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
-        let tags: std::collections::BTreeMap<String, String> = pairs(data.tags);
+        let tags = map_of(data.tags);
         let user = if info.user_id.is_empty() { tags.get("mlflow.user").cloned() } else { Some(info.user_id) };
         let status = RunStatus::from_name(&info.status).unwrap_or(RunStatus::Scheduled);
         let mut inputs: Vec<DatasetInput> = inputs.dataset_inputs.into_iter().map(DatasetInput::from).collect();
@@ -199,7 +212,7 @@ impl From<WireRun> for Run {
             artifact_uri: info.artifact_uri,
         };
         let metrics = data.metrics.into_iter().map(|metric| (metric.key.clone(), metric.point())).collect();
-        Self { info, params: pairs(data.params), metrics, tags, inputs, model_ids }
+        Self { info, params: map_of(data.params), metrics, tags, inputs, model_ids }
     }
 }
 
@@ -271,7 +284,6 @@ impl From<WireModel> for LoggedModel {
     fn from(wire: WireModel) -> Self {
         let WireModel { info, data } = wire;
         let code = MODEL_STATUSES.iter().position(|name| *name == info.status).unwrap_or_default();
-        let pairs = |pairs: Vec<Pair>| pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
         Self {
             id: info.model_id,
             experiment_id: info.experiment_id,
@@ -279,8 +291,8 @@ impl From<WireModel> for LoggedModel {
             status: ModelStatus::from_code(code as i64).unwrap_or(ModelStatus::Unspecified),
             artifact_location: info.artifact_uri,
             source_run_id: Some(info.source_run_id).filter(|id| !id.is_empty()),
-            params: pairs(data.params),
-            tags: pairs(info.tags),
+            params: map_of(data.params),
+            tags: map_of(info.tags),
         }
     }
 }
@@ -299,6 +311,13 @@ pub(super) struct WireFile {
     pub(super) is_dir: bool,
     #[serde(deserialize_with = "integer")]
     pub(super) file_size: Option<i64>,
+}
+
+impl WireFile {
+    pub(super) fn entry(self) -> ArtifactEntry {
+        let n_bytes = if self.is_dir { 0 } else { self.file_size.unwrap_or_default().max(0) as u64 };
+        ArtifactEntry { path: self.path, is_dir: self.is_dir, n_bytes }
+    }
 }
 
 /// A whole number, or its digits: protocol buffers write 64 bits either way.

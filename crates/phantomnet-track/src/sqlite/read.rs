@@ -11,6 +11,7 @@ use crate::entities::{
     RunStatus,
 };
 use crate::error::Error;
+use crate::names;
 use crate::store::MAX_CANDIDATES;
 
 /// The number of an experiment's id; -1, which no experiment has, for anything that is none.
@@ -129,7 +130,7 @@ pub(super) fn run(tx: &Transaction<'_>, run: &str) -> Attempt<Run> {
         Err(super::Failure::Refused(Error::RunNotFound { .. })) => {}
         Err(failure) => return Err(failure),
     }
-    let is_prefix = !run.is_empty() && run.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_prefix = !run.is_empty() && names::is_hex(run);
     // `g` follows the last hex digit, so the range holds every id that begins so, and finds it by the index.
     let ids: Vec<String> = tx
         .prepare(
