@@ -94,6 +94,23 @@ pub(crate) fn copy_folder(root: &Path, source: &Path) -> Result<()> {
     files_below(source)?.iter().try_for_each(|path| copy_file(root, path, &source.join(path)))
 }
 
+/// Copies the files of a model in and below `source`, `max_bytes` in all at most.
+pub(crate) fn copy_model(source: &Path, target: &Path, max_bytes: u64) -> Result<()> {
+    let files = if source.is_dir() { files_below(source)? } else { Vec::new() };
+    if files.is_empty() {
+        return Err(Error::NoModelFiles { location: source.display().to_string() });
+    }
+    let mut n_left = max_bytes;
+    for path in files {
+        let file = source.join(&path);
+        let n_bytes = fs::metadata(&file).map_err(Error::io("read", &file))?.len();
+        n_left =
+            n_left.checked_sub(n_bytes).ok_or_else(|| Error::ArtifactTooLarge { path: path.clone(), max_bytes })?;
+        copy_file(target, &path, &file)?;
+    }
+    Ok(())
+}
+
 /// Artifact paths of the files in and below a folder, in byte order.
 pub(crate) fn files_below(folder: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();

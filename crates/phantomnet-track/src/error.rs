@@ -229,6 +229,28 @@ pub enum Error {
         /// As given.
         id: String,
     },
+    /// No registered model has this name.
+    #[error("there is no registered model `{}`", shown(name))]
+    RegisteredModelNotFound {
+        /// As given.
+        name: String,
+    },
+    /// The registered model has no such version.
+    #[error("registered model `{}` has no version {version}", shown(name))]
+    ModelVersionNotFound {
+        /// Its name.
+        name: String,
+        /// As given.
+        version: u32,
+    },
+    /// The registered model has no such alias.
+    #[error("registered model `{}` has no alias `{}`", shown(name), shown(alias))]
+    AliasNotFound {
+        /// Its name.
+        name: String,
+        /// As given.
+        alias: String,
+    },
     /// A key, name or the like cannot be stored.
     #[error("{what} `{}` is not valid: {expected}", shown(value))]
     Invalid {
@@ -280,6 +302,12 @@ pub enum Error {
         run_id: String,
         /// As given.
         path: String,
+    },
+    /// There are no files where those of a model should be.
+    #[error("there are no files of a model in `{}`", shown(location))]
+    NoModelFiles {
+        /// Where they should be.
+        location: String,
     },
     /// The artifact is larger than the caller wants.
     #[error("artifact `{}` is larger than {max_bytes} bytes", shown(path))]

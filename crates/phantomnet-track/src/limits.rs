@@ -4,6 +4,7 @@
 
 use crate::entities::{DatasetInput, Metric, NewLoggedModel, NewRun, Param, RunStatus, Tag};
 use crate::error::{Error, Result};
+use crate::registry::NewModelVersion;
 
 /// Most characters in the key of a param, metric or tag.
 pub const MAX_KEY_CHARS: usize = 250;
@@ -15,6 +16,10 @@ pub const MAX_TAG_CHARS: usize = 8000;
 /// The column has no more: MLflow itself allows 500, and fails on PostgreSQL.
 const MAX_EXPERIMENT_NAME_CHARS: usize = 256;
 const MAX_MODEL_NAME_CHARS: usize = 500;
+const MAX_REGISTERED_NAME_CHARS: usize = 256;
+const MAX_ALIAS_CHARS: usize = 255;
+/// Of descriptions and tags in the registry: the columns have no more, whatever a server lets pass.
+const MAX_REGISTRY_CHARS: usize = 5000;
 const MAX_DATASET_NAME_CHARS: usize = 500;
 const MAX_DATASET_DIGEST_CHARS: usize = 36;
 
@@ -170,6 +175,49 @@ pub(crate) fn check_new_model(model: &NewLoggedModel) -> Result<()> {
     check_tags(&model.tags)
 }
 
+pub(crate) fn check_registered_name(name: &str) -> Result<()> {
+    check_length("registered model name", name, 1, MAX_REGISTERED_NAME_CHARS)?;
+    let expected = if let Some(c) = name.chars().find(|&c| matches!(c, '/' | ':') || c.is_control()) {
+        format!("character {c:?} is not possible")
+    } else if name.trim().is_empty() || matches!(name, "." | "..") {
+        "expected a name".to_owned()
+    } else if name.contains('\'') && name.contains('"') {
+        // What holds both cannot be written in a filter.
+        "expected no more than one kind of quotes".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::Invalid { what: "registered model name", value: name.to_owned(), expected })
+}
+
+pub(crate) fn check_alias(alias: &str) -> Result<()> {
+    check_length("alias", alias, 1, MAX_ALIAS_CHARS)?;
+    let is_version = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    let expected = if let Some(c) = alias.chars().find(|&c| !(c.is_alphanumeric() || matches!(c, '_' | '-'))) {
+        format!("character {c:?} is not possible, expected letters, digits, `_` and `-`")
+    } else if alias.eq_ignore_ascii_case("latest") || alias.strip_prefix(['v', 'V']).is_some_and(is_version) {
+        "expected no number of a version and not `latest`, which mean something else".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::Invalid { what: "alias", value: alias.to_owned(), expected })
+}
+
+pub(crate) fn check_description(description: &str) -> Result<()> {
+    check_length("description", description, 0, MAX_REGISTRY_CHARS)
+}
+
+pub(crate) fn check_registry_tag(tag: &Tag) -> Result<()> {
+    check_key("tag key", &tag.key)?;
+    check_value("tag", &tag.key, &tag.value, MAX_REGISTRY_CHARS)
+}
+
+pub(crate) fn check_new_version(version: &NewModelVersion) -> Result<()> {
+    check_registered_name(&version.name)?;
+    check_description(&version.description)?;
+    version.tags.iter().try_for_each(check_registry_tag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +260,36 @@ mod tests {
         );
         let error = check_params(&[Param::new("p", "x".repeat(6001))]).expect_err("too long");
         assert_eq!(error.to_string(), "value of param `p` has 6001 characters, at most 6000 are possible");
+    }
+
+    #[rstest]
+    #[case("ssh brute-force (v2)", true)]
+    #[case("O'Neill", true)]
+    #[case("", false)]
+    #[case("  ", false)]
+    #[case("a/b", false)]
+    #[case("a:b", false)]
+    #[case("..", false)]
+    #[case("a\nb", false)]
+    #[case("a'\"b", false)]
+    fn registered_names(#[case] name: &str, #[case] is_valid: bool) {
+        assert_eq!(check_registered_name(name).is_ok(), is_valid);
+    }
+
+    #[rstest]
+    #[case("champion", true)]
+    #[case("prod-2_eu", true)]
+    #[case("v", true)]
+    #[case("v2x", true)]
+    #[case("", false)]
+    #[case("v2", false)]
+    #[case("V10", false)]
+    #[case("latest", false)]
+    #[case("Latest", false)]
+    #[case("a b", false)]
+    #[case("a@b", false)]
+    fn aliases(#[case] alias: &str, #[case] is_valid: bool) {
+        assert_eq!(check_alias(alias).is_ok(), is_valid);
     }
 
     proptest! {

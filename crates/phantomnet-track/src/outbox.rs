@@ -17,7 +17,8 @@ use crate::entities::{
 };
 use crate::error::{Error, Result};
 use crate::names;
-use crate::rest::{RestStore, ServerOptions};
+use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry};
+use crate::rest::{REQUEST_TAG, RestStore, ServerOptions};
 use crate::sqlite::SqliteStore;
 use crate::store::Store;
 
@@ -105,6 +106,8 @@ pub struct OutboxStore {
     experiments: HashMap<String, String>,
     runs: HashMap<String, Twin>,
     models: HashMap<String, Twin>,
+    /// Versions registered, and their numbers in the entry.
+    versions: HashMap<(String, u32), u32>,
     /// Runs that have not ended.
     open: HashSet<String>,
 }
@@ -128,6 +131,7 @@ impl OutboxStore {
             experiments: HashMap::new(),
             runs: HashMap::new(),
             models: HashMap::new(),
+            versions: HashMap::new(),
             open: HashSet::new(),
         })
     }
@@ -301,9 +305,96 @@ impl Store for OutboxStore {
         self.server.read_artifact(run_id, path, max_bytes)
     }
 
+    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
+        self.server.model_folder(location)
+    }
+
+    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        self.server.download_model(location, target, max_bytes)
+    }
+
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {
         let closed = self.online(|server| server.close_stale_runs(host, boot_id, is_alive))?;
         Ok(closed.unwrap_or_default())
+    }
+}
+
+/// What is logged and registered goes both ways; all else is the server's.
+impl Registry for OutboxStore {
+    fn registered_models(&mut self) -> Result<Vec<RegisteredModel>> {
+        self.server.registered_models()
+    }
+
+    fn registered_model(&mut self, name: &str) -> Result<RegisteredModel> {
+        self.server.registered_model(name)
+    }
+
+    fn create_model_version(&mut self, version: NewModelVersion) -> Result<ModelVersion> {
+        let twin = self.model_twin(&version.model_id)?;
+        let request_id = names::new_id()?;
+        let mut tags = version.tags.clone();
+        tags.push(Tag::new(REQUEST_TAG, &request_id));
+        let local = NewModelVersion { model_id: twin.local, tags, ..version.clone() };
+        let local = self.local.create_model_version(local)?;
+        let created = match twin.server {
+            Some(model_id) => {
+                let version = NewModelVersion { model_id, ..version };
+                self.online(|server| server.create_model_version_as(&version, &request_id, false))?
+            }
+            None => None,
+        };
+        let version = created.unwrap_or_else(|| local.clone());
+        self.versions.insert((version.name.clone(), version.version), local.version);
+        Ok(version)
+    }
+
+    fn model_versions(&mut self, name: &str) -> Result<Vec<ModelVersion>> {
+        self.server.model_versions(name)
+    }
+
+    fn model_version(&mut self, name: &str, version: u32) -> Result<ModelVersion> {
+        self.server.model_version(name, version)
+    }
+
+    fn model_version_location(&mut self, name: &str, version: u32) -> Result<String> {
+        self.server.model_version_location(name, version)
+    }
+
+    fn set_alias(&mut self, name: &str, alias: &str, version: u32) -> Result<()> {
+        // Of versions that are not from here, the entry knows nothing; the server does.
+        match self.versions.get(&(name.to_owned(), version)) {
+            Some(local) => self.local.set_alias(name, alias, *local)?,
+            None => return self.server.set_alias(name, alias, version),
+        }
+        self.online(|server| server.set_alias(name, alias, version)).map(drop)
+    }
+
+    fn delete_alias(&mut self, name: &str, alias: &str) -> Result<()> {
+        self.server.delete_alias(name, alias)
+    }
+
+    fn tag_registered_model(&mut self, name: &str, tag: &Tag) -> Result<()> {
+        self.server.tag_registered_model(name, tag)
+    }
+
+    fn untag_registered_model(&mut self, name: &str, key: &str) -> Result<()> {
+        self.server.untag_registered_model(name, key)
+    }
+
+    fn tag_model_version(&mut self, name: &str, version: u32, tag: &Tag) -> Result<()> {
+        self.server.tag_model_version(name, version, tag)
+    }
+
+    fn describe_model(&mut self, name: &str, version: Option<u32>, description: &str) -> Result<()> {
+        self.server.describe_model(name, version, description)
+    }
+
+    fn delete_model_version(&mut self, name: &str, version: u32) -> Result<()> {
+        self.server.delete_model_version(name, version)
+    }
+
+    fn delete_registered_model(&mut self, name: &str) -> Result<()> {
+        self.server.delete_registered_model(name)
     }
 }
 
@@ -442,5 +533,25 @@ fn push_model(local: &mut SqliteStore, server: &mut RestStore, run_id: &str, loc
         Metric { model, ..metric }
     };
     server.log_batch(run_id, &metrics.into_iter().map(of_server).collect::<Vec<_>>(), &[], &[])?;
-    server.finalize_logged_model(&created.id, model.status)
+    server.finalize_logged_model(&created.id, model.status)?;
+    for registered in local.registered_models()? {
+        for version in local.model_versions(&registered.name)? {
+            if version.model_id() == Some(local_id) {
+                push_version(server, &created.id, version)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn push_version(server: &mut RestStore, model_id: &str, version: ModelVersion) -> Result<()> {
+    let Some(request_id) = version.tags.get(REQUEST_TAG) else { return Ok(()) };
+    let new = NewModelVersion {
+        name: version.name.clone(),
+        model_id: model_id.to_owned(),
+        description: version.description,
+        tags: version.tags.iter().map(|(key, value)| Tag::new(key, value)).collect(),
+    };
+    let created = server.create_model_version_as(&new, request_id, true)?;
+    version.aliases.iter().try_for_each(|alias| server.set_alias(&version.name, alias, created.version))
 }

@@ -5,6 +5,7 @@
 //! are short and nothing is left open between calls, since even an open read makes a migration fail.
 
 mod read;
+mod registry;
 mod schema;
 mod select;
 mod write;
@@ -22,6 +23,7 @@ use crate::entities::{
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::names::new_id;
+use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry};
 use crate::store::Store;
 
 /// How long a call waits for another program's transaction; an MLflow migration takes a few seconds.
@@ -190,6 +192,14 @@ impl Store for SqliteStore {
             .ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
     }
 
+    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
+        artifacts::local_folder(location).map(Some)
+    }
+
+    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        artifacts::copy_model(&artifacts::local_folder(location)?, target, max_bytes)
+    }
+
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {
         let tagged = self.read("look for stale runs", |tx| read::running_on(tx, host))?;
         let stale: Vec<String> = tagged
@@ -201,6 +211,69 @@ impl Store for SqliteStore {
             return Ok(stale);
         }
         self.write("close stale runs", |tx| write::close_stale_runs(tx, stale, now_ms()))
+    }
+}
+
+impl Registry for SqliteStore {
+    fn registered_models(&mut self) -> Result<Vec<RegisteredModel>> {
+        self.read("list registered models", registry::registered_models)
+    }
+
+    fn registered_model(&mut self, name: &str) -> Result<RegisteredModel> {
+        self.read("find a registered model", |tx| registry::registered_model(tx, name))
+    }
+
+    fn create_model_version(&mut self, version: NewModelVersion) -> Result<ModelVersion> {
+        limits::check_new_version(&version)?;
+        self.write("register a model", |tx| registry::create_model_version(tx, &version, now_ms()))
+    }
+
+    fn model_versions(&mut self, name: &str) -> Result<Vec<ModelVersion>> {
+        self.read("list the versions of a model", |tx| registry::model_versions(tx, name))
+    }
+
+    fn model_version(&mut self, name: &str, version: u32) -> Result<ModelVersion> {
+        self.read("find a version of a model", |tx| registry::model_version(tx, name, version))
+    }
+
+    fn model_version_location(&mut self, name: &str, version: u32) -> Result<String> {
+        self.read("find a version of a model", |tx| registry::location(tx, name, version))
+    }
+
+    fn set_alias(&mut self, name: &str, alias: &str, version: u32) -> Result<()> {
+        limits::check_alias(alias)?;
+        self.write("set an alias", |tx| registry::set_alias(tx, name, alias, version))
+    }
+
+    fn delete_alias(&mut self, name: &str, alias: &str) -> Result<()> {
+        self.write("delete an alias", |tx| registry::delete_alias(tx, name, alias))
+    }
+
+    fn tag_registered_model(&mut self, name: &str, tag: &Tag) -> Result<()> {
+        limits::check_registry_tag(tag)?;
+        self.write("tag a registered model", |tx| registry::set_tag(tx, name, tag))
+    }
+
+    fn untag_registered_model(&mut self, name: &str, key: &str) -> Result<()> {
+        self.write("delete a tag of a registered model", |tx| registry::delete_tag(tx, name, key))
+    }
+
+    fn tag_model_version(&mut self, name: &str, version: u32, tag: &Tag) -> Result<()> {
+        limits::check_registry_tag(tag)?;
+        self.write("tag a version of a model", |tx| registry::set_version_tag(tx, name, version, tag))
+    }
+
+    fn describe_model(&mut self, name: &str, version: Option<u32>, description: &str) -> Result<()> {
+        limits::check_description(description)?;
+        self.write("describe a model", |tx| registry::describe(tx, name, version, description, now_ms()))
+    }
+
+    fn delete_model_version(&mut self, name: &str, version: u32) -> Result<()> {
+        self.write("delete a version of a model", |tx| registry::delete_version(tx, name, version, now_ms()))
+    }
+
+    fn delete_registered_model(&mut self, name: &str) -> Result<()> {
+        self.write("delete a registered model", |tx| registry::delete_model(tx, name))
     }
 }
 

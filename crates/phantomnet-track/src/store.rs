@@ -1,12 +1,13 @@
 //! The place that keeps runs, and how to open one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelStatus, NewLoggedModel, NewRun,
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
 };
 use crate::error::{Error, Result};
+use crate::registry::Registry;
 use crate::rest::{RestStore, ServerOptions};
 use crate::sqlite::SqliteStore;
 
@@ -25,7 +26,7 @@ pub const BOOT_ID_TAG: &str = "phantomnet.boot_id";
 /// Repeating a failed call is safe where its description says so.
 ///
 /// Keys, names and values are checked before anything is written: [`Error::Invalid`], [`Error::ValueTooLong`].
-pub trait Store: Send {
+pub trait Store: Registry + Send {
     /// The tracking URI it was opened with.
     fn uri(&self) -> &str;
 
@@ -126,6 +127,20 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error::ArtifactNotFound`]; [`Error::ArtifactTooLarge`] past `max_bytes`, without reading further.
     fn read_artifact(&mut self, run_id: &str, path: &str, max_bytes: u64) -> Result<Vec<u8>>;
+
+    /// The folder of this machine with the files of a model, by its location; `None` if they are behind the server.
+    ///
+    /// # Errors
+    /// [`Error::ArtifactLocation`], [`Error::NotShared`].
+    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>>;
+
+    /// Copies the files of a model, by its location, to the folder `target`, which is created. What is there after a failure
+    /// is a part.
+    ///
+    /// # Errors
+    /// [`Error::NoModelFiles`], [`Error::ArtifactTooLarge`] past `max_bytes` in all, without reading further;
+    /// those of [`Store::model_folder`]; [`Error::Io`].
+    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()>;
 
     /// Sets runs KILLED whose program died without ending them, and returns their ids.
     ///

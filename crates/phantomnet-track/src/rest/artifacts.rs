@@ -1,5 +1,6 @@
 //! Artifacts of runs and models on a server: through it, or in a folder that it shares with us.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ureq::http::Method;
@@ -18,7 +19,7 @@ pub(super) const MODEL_PARTS: usize = 4;
 
 /// Where the artifacts of a run or model are.
 pub(super) enum Place {
-    /// Behind the server: the path of this folder, percent-encoded.
+    /// Behind the server: the path of this folder.
     Server(String),
     /// In a folder of this machine or one that is mounted here.
     Folder(PathBuf),
@@ -46,13 +47,13 @@ impl Place {
         let unsupported = || Error::ArtifactLocation { location: location.to_owned() };
         let path = path.ok_or_else(unsupported)?.trim_end_matches('/');
         artifacts::check_path(path).map_err(|_| unsupported())?;
-        Ok(Self::Server(path.split('/').map(encoded).collect::<Vec<_>>().join("/")))
+        Ok(Self::Server(path.to_owned()))
     }
 }
 
 fn path_of(folder: &str, path: &str) -> String {
-    let parts: Vec<String> = path.split('/').map(encoded).collect();
-    format!("/api/2.0/mlflow-artifacts/artifacts/{folder}/{}", parts.join("/"))
+    let parts: Vec<String> = folder.split('/').chain(path.split('/')).map(encoded).collect();
+    format!("/api/2.0/mlflow-artifacts/artifacts/{}", parts.join("/"))
 }
 
 /// Copies a file.
@@ -152,6 +153,80 @@ pub(super) fn read(http: &Http, run_id: &str, place: &Place, path: &str, max_byt
     }
 }
 
+/// Copies the files of a model to a folder, `max_bytes` in all at most.
+pub(super) fn download(http: &Http, place: &Place, target: &Path, max_bytes: u64) -> Result<()> {
+    let folder = match place {
+        Place::Folder(source) => return artifacts::copy_model(source, target, max_bytes),
+        Place::Server(folder) => folder,
+    };
+    let mut files = Vec::new();
+    collect_files(http, folder, "", &mut files)?;
+    if files.is_empty() {
+        return Err(Error::NoModelFiles { location: format!("mlflow-artifacts:/{folder}") });
+    }
+    let mut n_left = max_bytes;
+    for path in files {
+        let ask = Ask {
+            action: "read a model",
+            method: &Method::GET,
+            path: &path_of(folder, &path),
+            query: &[],
+            is_file: true,
+        };
+        // What a server says of sizes may be wrong; what is read counts.
+        let mut n_bytes = 0;
+        http.get_file(ask, n_left, |content| {
+            let mut counted = Counted { content, n_bytes: 0 };
+            let written = artifacts::write(target, &path, &mut counted);
+            n_bytes = counted.n_bytes;
+            written
+        })?;
+        n_left = n_left.checked_sub(n_bytes).ok_or(Error::ArtifactTooLarge { path, max_bytes })?;
+    }
+    Ok(())
+}
+
+/// Files of a model at most, and folders in one another: a server could list them without an end.
+const MAX_MODEL_FILES: usize = 10_000;
+const MAX_MODEL_DEPTH: usize = 32;
+
+/// Paths of the files in and below `folder/below`, from `folder`.
+fn collect_files(http: &Http, folder: &str, below: &str, files: &mut Vec<String>) -> Result<()> {
+    let absolute = if below.is_empty() { folder.to_owned() } else { format!("{folder}/{below}") };
+    let ask = Ask {
+        action: "list the files of a model",
+        method: &Method::GET,
+        path: "/api/2.0/mlflow-artifacts/artifacts",
+        query: &[("path", absolute.as_str())],
+        is_file: false,
+    };
+    let answer: ArtifactsAnswer = http.json(ask, None)?;
+    for file in answer.files {
+        let path = if below.is_empty() { file.path } else { format!("{below}/{}", file.path) };
+        artifacts::check_path(&path)?;
+        if files.len() == MAX_MODEL_FILES || path.split('/').count() > MAX_MODEL_DEPTH {
+            let expected = format!("expected at most {MAX_MODEL_FILES} files, {MAX_MODEL_DEPTH} folders deep");
+            return Err(Error::Invalid { what: "model on the server", value: folder.to_owned(), expected });
+        }
+        if file.is_dir { collect_files(http, folder, &path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
+
+/// Counts what is read.
+struct Counted<'a> {
+    content: &'a mut dyn Read,
+    n_bytes: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.content.read(buffer)?;
+        self.n_bytes += n as u64;
+        Ok(n)
+    }
+}
+
 /// Type of a file by its name, as far as servers and browsers do something with it.
 fn content_type(path: &str) -> &'static str {
     match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
@@ -185,7 +260,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case("mlflow-artifacts:/1/a b/artifacts", "1/a%20b/artifacts")]
+    #[case("mlflow-artifacts:/1/a b/artifacts", "1/a b/artifacts")]
     #[case("mlflow-artifacts:///1/x/", "1/x")]
     fn places_behind_the_server(#[case] location: &str, #[case] expected: &str) {
         assert!(matches!(place("http://mlflow", location), Ok(Place::Server(folder)) if folder == expected));

@@ -184,6 +184,26 @@ impl Http {
         })
     }
 
+    /// Gets a file: `write` is given its content, of which no more than one byte past `max_bytes` is read, once for each attempt.
+    pub(super) fn get_file(
+        &self,
+        ask: Ask<'_>,
+        max_bytes: u64,
+        mut write: impl FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        self.retrying(|_| {
+            let mut response = self.send(ask, None, &mut std::io::empty())?;
+            let reader = response.body_mut().with_config().limit(u64::MAX).reader();
+            let mut content = Watched { reader: reader.take(max_bytes.saturating_add(1)), error: None };
+            let written = write(&mut content);
+            // Writing fails of what reading met, which may go better the next time.
+            match content.error {
+                Some(error) => Err(self.no_answer(ask, error.into())),
+                None => Ok(written?),
+            }
+        })
+    }
+
     /// Sends a request and reads the head of its answer; an answer that is no success is a failure.
     ///
     /// - `content`: type and length of the body that `reader` gives.
@@ -298,6 +318,24 @@ impl Http {
         let (uri, action, problem) = (self.base.clone(), ask.action, error.to_string());
         let error = Error::Unreachable { uri, action, n_attempts: 1, problem };
         Failed { error, retry: (!is_final).then_some(None) }
+    }
+}
+
+/// Keeps the error that reading ended with.
+struct Watched<R> {
+    reader: R,
+    error: Option<std::io::Error>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.reader.read(buffer).map_err(|error| {
+            let told = std::io::Error::from(error.kind());
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                self.error = Some(error);
+            }
+            told
+        })
     }
 }
 

@@ -8,11 +8,12 @@ mod batch;
 mod http;
 mod models;
 mod options;
+mod registry;
 mod runs;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ use wire::{CONTEXT_TAG, CreatedExperiment, ExperimentAnswer, ExperimentsAnswer, 
 
 /// Tag by which a run or model is found again when the answer to its creation was lost: creating is the one thing that may not
 /// be repeated blindly. What something on the way repeated is found by it, too, and deleted.
-const REQUEST_TAG: &str = "phantomnet.request_id";
+pub(crate) const REQUEST_TAG: &str = "phantomnet.request_id";
 
 /// Runs, experiments and points asked for at once.
 const PAGE: u32 = 1000;
@@ -386,6 +387,18 @@ impl Store for RestStore {
         let place = self.place(run_id)?;
         artifacts::read(&self.http, run_id, &place, path, max_bytes)?
             .ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
+    }
+
+    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
+        Ok(match Place::of(&self.http, location, artifacts::MODEL_PARTS)? {
+            Place::Folder(folder) => Some(folder),
+            Place::Server(_) => None,
+        })
+    }
+
+    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        let place = Place::of(&self.http, location, artifacts::MODEL_PARTS)?;
+        artifacts::download(&self.http, &place, target, max_bytes)
     }
 
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {

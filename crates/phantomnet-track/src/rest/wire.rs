@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, MetricPoint, ModelStatus, Run, RunInfo, RunStatus,
 };
+use crate::registry::{ModelVersion, RegisteredModel};
 
 /// Keys and values as a server takes them.
 pub(super) fn pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Value {
@@ -293,6 +294,110 @@ impl From<WireModel> for LoggedModel {
             source_run_id: Some(info.source_run_id).filter(|id| !id.is_empty()),
             params: map_of(data.params),
             tags: map_of(info.tags),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RegisteredModelAnswer {
+    pub(super) registered_model: WireRegisteredModel,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RegisteredModelsAnswer {
+    pub(super) registered_models: Vec<WireRegisteredModel>,
+    pub(super) next_page_token: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WireRegisteredModel {
+    name: String,
+    description: String,
+    #[serde(deserialize_with = "integer")]
+    creation_timestamp: Option<i64>,
+    #[serde(deserialize_with = "integer")]
+    last_updated_timestamp: Option<i64>,
+    tags: Vec<Pair>,
+    aliases: Vec<WireAlias>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WireAlias {
+    alias: String,
+    #[serde(deserialize_with = "integer")]
+    version: Option<i64>,
+}
+
+impl From<WireRegisteredModel> for RegisteredModel {
+    fn from(wire: WireRegisteredModel) -> Self {
+        let aliases = wire.aliases.into_iter();
+        Self {
+            name: wire.name,
+            description: wire.description,
+            creation_time_ms: wire.creation_timestamp.unwrap_or_default(),
+            last_updated_ms: wire.last_updated_timestamp.unwrap_or_default(),
+            tags: map_of(wire.tags),
+            aliases: aliases.filter_map(|alias| Some((alias.alias, version_of(alias.version)?))).collect(),
+        }
+    }
+}
+
+fn version_of(number: Option<i64>) -> Option<u32> {
+    number.and_then(|number| u32::try_from(number).ok())
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct VersionAnswer {
+    pub(super) model_version: WireVersion,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct VersionsAnswer {
+    pub(super) model_versions: Vec<WireVersion>,
+    pub(super) next_page_token: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct LocationAnswer {
+    pub(super) artifact_uri: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WireVersion {
+    name: String,
+    #[serde(deserialize_with = "integer")]
+    version: Option<i64>,
+    source: String,
+    run_id: String,
+    description: String,
+    #[serde(deserialize_with = "integer")]
+    creation_timestamp: Option<i64>,
+    #[serde(deserialize_with = "integer")]
+    last_updated_timestamp: Option<i64>,
+    tags: Vec<Pair>,
+}
+
+impl From<WireVersion> for ModelVersion {
+    /// The aliases are the registered model's to say: not every answer holds them.
+    fn from(wire: WireVersion) -> Self {
+        Self {
+            name: wire.name,
+            version: version_of(wire.version).unwrap_or_default(),
+            source: wire.source,
+            run_id: Some(wire.run_id).filter(|id| !id.is_empty()),
+            description: wire.description,
+            creation_time_ms: wire.creation_timestamp.unwrap_or_default(),
+            last_updated_ms: wire.last_updated_timestamp.unwrap_or_default(),
+            tags: map_of(wire.tags),
+            aliases: Vec::new(),
         }
     }
 }

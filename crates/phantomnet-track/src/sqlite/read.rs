@@ -19,9 +19,9 @@ pub(super) fn row_id(experiment_id: &str) -> i64 {
     experiment_id.parse().unwrap_or(-1)
 }
 
-/// Keeps a query on experiments to the default workspace where there are workspaces. Asked on every use, since another
+/// Keeps a query on experiments or registered models to the default workspace where there are workspaces. Asked on every use, since another
 /// program may migrate the file at any time.
-fn in_workspace(tx: &Transaction<'_>) -> rusqlite::Result<&'static str> {
+pub(super) fn in_workspace(tx: &Transaction<'_>) -> rusqlite::Result<&'static str> {
     let has_workspaces: bool = tx.query_row(
         "SELECT EXISTS (SELECT 1 FROM pragma_table_info('experiments') WHERE name = 'workspace')",
         [],

@@ -14,7 +14,7 @@ use crate::error::Error;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The columns that we write, by table.
-const WRITTEN: [(&str, &[&str]); 13] = [
+const WRITTEN: [(&str, &[&str]); 18] = [
     (
         "experiments",
         &["experiment_id", "name", "artifact_location", "lifecycle_stage", "creation_time", "last_update_time"],
@@ -88,6 +88,28 @@ const WRITTEN: [(&str, &[&str]); 13] = [
         ],
     ),
     ("logged_model_tags", &["model_id", "experiment_id", "tag_key", "tag_value"]),
+    ("registered_models", &["name", "creation_time", "last_updated_time", "description"]),
+    ("registered_model_tags", &["name", "key", "value"]),
+    ("registered_model_aliases", &["name", "alias", "version"]),
+    (
+        "model_versions",
+        &[
+            "name",
+            "version",
+            "creation_time",
+            "last_updated_time",
+            "description",
+            "user_id",
+            "current_stage",
+            "source",
+            "run_id",
+            "status",
+            "status_message",
+            "run_link",
+            "storage_location",
+        ],
+    ),
+    ("model_version_tags", &["name", "version", "key", "value"]),
 ];
 
 /// Makes the database ready: creates the tables in an empty one, refuses one that lacks what we write.

@@ -1,6 +1,7 @@
 //! Tests of the tracking stores as a user sees them.
 
 mod http_server;
+mod registry_contract;
 mod store_contract;
 
 mod active_run;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phantomnet_track::{
-    DatasetInput, Error, Metric, ModelRef, ModelStatus, OutboxStore, Param, Run, RunQuery, RunStatus, ServerOptions,
-    Store, Tag, open, push_outbox,
+    DatasetInput, Error, Metric, ModelRef, ModelStatus, NewModelVersion, OutboxStore, Param, Run, RunQuery, RunStatus,
+    ServerOptions, Store, Tag, open, push_outbox,
 };
 
 use crate::http_server::{answer, json, serve};
@@ -64,6 +64,14 @@ fn log_a_run(store: &mut dyn Store, experiment: &str, name: &str, files: &Path) 
     ];
     store.log_batch(&run.id, &metrics, &[], &[Tag::new("gate", "passed")]).expect("logged");
     store.finalize_logged_model(&model.id, ModelStatus::Ready).expect("ready");
+    let version = NewModelVersion {
+        name: name.to_owned(),
+        model_id: model.id,
+        description: "nightly".into(),
+        tags: vec![Tag::new("gate", "passed")],
+    };
+    let version = store.create_model_version(version).expect("registered");
+    store.set_alias(name, "challenger", version.version).expect("set");
     store.end_run(&run.id, RunStatus::Finished, 4000).expect("ended");
 }
 
@@ -86,6 +94,10 @@ fn check_arrived(store: &mut dyn Store, name: &str) {
     let [model_id] = run.model_ids.as_slice() else { panic!("one model, not {:?}", run.model_ids) };
     let model = store.logged_model(model_id).expect("model");
     assert_eq!((model.status, model.params["seed"].as_str()), (ModelStatus::Ready, "7"));
+    let versions = store.model_versions(name).expect("registered");
+    let [version] = versions.as_slice() else { panic!("one version, not {versions:?}") };
+    assert_eq!((version.model_id(), version.description.as_str()), (Some(model_id.as_str()), "nightly"));
+    assert_eq!((version.tags["gate"].as_str(), version.aliases.join(" ")), ("passed", "challenger".to_owned()));
 }
 
 fn push(outbox: &Path, uri: Option<&str>) -> Vec<phantomnet_track::PushedEntry> {
@@ -290,12 +302,12 @@ fn kills_lose_and_double_nothing() {
     for round in 0..20_u64 {
         let mut writer = start("outbox::writer", folder.path(), &experiment);
         let output = BufReader::new(writer.stdout.take().expect("piped"));
-        std::thread::sleep(Duration::from_millis(50 + random(round) % 400));
+        std::thread::sleep(Duration::from_millis(50 + random(round) % 1200));
         writer.kill().expect("killed");
         writer.wait().expect("gone");
         ended.extend(output.lines().map_while(Result::ok).filter_map(|l| l.strip_prefix("ended ").map(str::to_owned)));
         let mut pusher = start("outbox::pusher", folder.path(), &experiment);
-        std::thread::sleep(Duration::from_millis(random(round + 1000) % 300));
+        std::thread::sleep(Duration::from_millis(random(round + 1000) % 900));
         pusher.kill().expect("killed");
         pusher.wait().expect("gone");
     }

@@ -22,6 +22,9 @@ macro_rules! store_contract {
             artifact_paths_stay_inside, a_model_becomes_ready, an_unfinished_model_fails_with_its_run,
             runs_are_listed_by_start, runs_are_filtered_and_ordered, a_deleted_run_comes_back, a_run_is_found_by_id_prefix_and_name, unknown_ids_are_named,
             stale_runs_of_this_host_are_closed,
+            a_model_is_registered_in_versions, an_alias_means_one_version, registered_models_are_tagged_and_described,
+            a_deleted_version_keeps_its_number, a_model_is_found_by_every_uri,
+            a_model_may_lie_among_the_artifacts_of_its_run,
         }
     };
     ($(#[$attribute:meta])* $open:path: $($check:ident),* $(,)?) => {
@@ -40,6 +43,8 @@ macro_rules! store_contract {
     };
 }
 pub(crate) use store_contract;
+
+pub(crate) use crate::registry_contract::*;
 
 /// The name with what no other name of this store ends in.
 pub(crate) fn unique(name: &str) -> String {
