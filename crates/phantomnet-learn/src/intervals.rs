@@ -139,13 +139,7 @@ fn resample(judged: &Judged, methods: &[(Key, Method)], opts: IntervalOptions) -
         .map_init(
             || vec![0u8; n_rows],
             |counts, b| {
-                counts.fill(0);
-                let mut rng = rng.fork(b as u64);
-                for _ in 0..n_rows {
-                    // A row is drawn 256 times with a probability below 1e-500.
-                    let count = &mut counts[rng.below(n_rows as u64) as usize];
-                    *count = count.saturating_add(1);
-                }
+                draw(&mut rng.fork(b as u64), counts);
                 let tally = judged.tally(counts);
                 let mut values = Vec::new();
                 let mut methods = methods.iter();
@@ -162,8 +156,18 @@ fn resample(judged: &Judged, methods: &[(Key, Method)], opts: IntervalOptions) -
     (0..n_metrics).map(|metric| by_resample.iter().map(|values| values[metric]).collect()).collect()
 }
 
+/// Draws as many rows as there are, with replacement: how often each is drawn.
+pub(crate) fn draw(rng: &mut Rng, counts: &mut [u8]) {
+    counts.fill(0);
+    for _ in 0..counts.len() {
+        // A row is drawn 256 times with a probability below 1e-500.
+        let count = &mut counts[rng.below(counts.len() as u64) as usize];
+        *count = count.saturating_add(1);
+    }
+}
+
 /// The 2.5 % and 97.5 % points of the values that are not NaN; NaN when more than half are, or when both points are one.
-fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
+pub(crate) fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
     let all = values.len();
     values.retain(|value| !value.is_nan());
     if values.is_empty() || 2 * values.len() < all {

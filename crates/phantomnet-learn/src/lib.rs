@@ -14,6 +14,7 @@ mod learner;
 mod logistic;
 mod majority;
 pub mod metrics;
+pub mod paired;
 pub mod rng;
 
 pub use class_weight::ClassWeight;

@@ -124,7 +124,7 @@ pub(crate) fn registered_models_are_tagged_and_described(store: &mut dyn Store) 
 pub(crate) fn a_deleted_version_keeps_its_number(store: &mut dyn Store) {
     let name = unique("deleted");
     let model = model(store);
-    let mut register =
+    let register =
         |store: &mut dyn Store| store.create_model_version(version_of(&name, &model)).expect("registered").version;
     let (first, second) = (register(store), register(store));
     store.set_alias(&name, "champion", second).expect("set");
