@@ -41,6 +41,7 @@ mod artifacts;
 mod entities;
 mod error;
 mod filter;
+pub mod history;
 mod limits;
 mod names;
 mod outbox;

@@ -1,12 +1,15 @@
 //! Several writers on one file.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use phantomnet_track::{Metric, Param, RunQuery, RunStatus, open};
+use phantomnet_track::history::{self, Action, record};
+use phantomnet_track::{Error, Metric, Param, RunQuery, RunStatus, open};
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::registry_contract::{decision, model, version_of};
 use crate::sqlite::uri;
 use crate::store_contract::new_run;
 
@@ -106,4 +109,33 @@ fn has_reader(folder: &std::path::Path) -> bool {
     let other = Connection::open(folder.join("mlflow.db")).expect("opens");
     other.busy_timeout(Duration::ZERO).expect("no waiting");
     other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("asked")
+}
+
+/// A store has no call that would keep two programs from writing the same entry.
+#[test]
+fn decisions_made_at_once_form_one_chain() {
+    let folder = tempfile::tempdir().expect("folder");
+    let uri = uri(folder.path());
+    let mut store = open(&uri).expect("opens");
+    let model = model(store.as_mut());
+    store.create_model_version(version_of("ssh", &model)).expect("registered");
+    all_at_once(4, &uri, |_, mut store| {
+        for _ in 0..5 {
+            record(store.as_mut(), "ssh", decision(Action::Reject, 1, None), 1000).expect("recorded");
+        }
+    });
+    let history = history::history(store.as_mut(), "ssh").expect("read");
+    assert_eq!((history.entries.len(), history.problems), (20, vec![]));
+
+    // Of promotions of other versions at once one wins; the others are told that the champion is another now.
+    store.create_model_version(version_of("ftp", &model)).expect("registered");
+    let n_promoted = AtomicUsize::new(0);
+    all_at_once(4, &uri, |_, mut store| {
+        match record(store.as_mut(), "ftp", decision(Action::Promote, 1, None), 1000) {
+            Ok(_) => drop(n_promoted.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => assert!(matches!(error, Error::Invalid { what: "champion", .. }), "{error}"),
+        }
+    });
+    assert_eq!(n_promoted.into_inner(), 1);
+    assert_eq!(history::verify(store.as_mut(), "ftp", &[]).expect("read").problems, Vec::<String>::new());
 }

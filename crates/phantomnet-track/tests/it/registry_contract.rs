@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use phantomnet_track::history::{Action, CHAMPION, Decision, Evidence, record, verify};
 use phantomnet_track::{Error, LoggedModel, ModelUri, NewModelVersion, Store, Tag, find_model};
 
 use crate::store_contract::{new_model, start, unique};
 
-fn model(store: &mut dyn Store) -> LoggedModel {
+pub(crate) fn model(store: &mut dyn Store) -> LoggedModel {
     let run = start(store);
     store.create_logged_model(new_model(&run)).expect("model")
 }
 
-fn version_of(name: &str, model: &LoggedModel) -> NewModelVersion {
+pub(crate) fn version_of(name: &str, model: &LoggedModel) -> NewModelVersion {
     NewModelVersion {
         name: name.to_owned(),
         model_id: model.id.clone(),
@@ -201,6 +202,62 @@ pub(crate) fn a_model_may_lie_among_the_artifacts_of_its_run(store: &mut dyn Sto
     let target = tempfile::tempdir().expect("folder");
     store.download_model(&found.location, target.path(), 99).expect("downloaded");
     assert_eq!(std::fs::read(target.path().join("MLmodel")).expect("file"), b"flavors: {}");
+}
+
+pub(crate) fn decisions_are_recorded_in_a_chain(store: &mut dyn Store) {
+    let name = unique("judged");
+    let model = model(store);
+    let versions: Vec<u32> =
+        (0..3).map(|_| store.create_model_version(version_of(&name, &model)).expect("registered").version).collect();
+    let champion = |store: &mut dyn Store| store.registered_model(&name).expect("found").aliases.get(CHAMPION).copied();
+    let first = record(store, &name, decision(Action::Promote, versions[0], None), 5000).expect("recorded");
+    assert_eq!((first.number, first.time_ms, champion(store)), (1, 5000, Some(versions[0])));
+    record(store, &name, decision(Action::Reject, versions[1], Some(versions[0])), 6000).expect("recorded");
+    assert_eq!(champion(store), Some(versions[0]));
+    // The clock went back; the history does not.
+    let third =
+        record(store, &name, decision(Action::Promote, versions[2], Some(versions[0])), 4000).expect("recorded");
+    assert_eq!((third.number, third.time_ms, champion(store)), (3, 6000, Some(versions[2])));
+    let late = record(store, &name, decision(Action::Promote, versions[1], Some(versions[0])), 7000);
+    assert!(matches!(late, Err(Error::Invalid { what: "champion", .. })), "{late:?}");
+
+    let whole = verify(store, &name, &[first.hash.clone(), third.hash.clone()]).expect("read");
+    assert_eq!((whole.problems.len(), whole.entries.len()), (0, 3), "{:?}", whole.problems);
+    assert_eq!(whole.entries[0], first);
+    assert_eq!(whole.champion_before(Some(versions[2])), Some(versions[0]));
+    let problems = |store: &mut dyn Store, heads: &[String]| verify(store, &name, heads).expect("read").problems;
+    assert_eq!(problems(store, &["00".into()]), ["entry `00` is not in the history"]);
+
+    store.set_alias(&name, CHAMPION, versions[1]).expect("set");
+    assert!(problems(store, &[])[0].starts_with("the champion is version"), "{:?}", problems(store, &[]));
+    store.set_alias(&name, CHAMPION, versions[2]).expect("set");
+    assert!(problems(store, &[]).is_empty());
+    let tags = store.registered_model(&name).expect("found").tags;
+    let (last, text) = tags.iter().rfind(|(key, _)| key.starts_with("phantomnet.history.")).expect("an entry");
+    store.tag_registered_model(&name, &Tag::new(last, text.replace("ana", "eve"))).expect("changed");
+    assert!(problems(store, &[]).iter().any(|problem| problem.contains("entry 3, tag")), "{:?}", problems(store, &[]));
+    // The end cut off, and the champion made to fit.
+    store.untag_registered_model(&name, last).expect("deleted");
+    store.set_alias(&name, CHAMPION, versions[0]).expect("set");
+    let cut_off = format!("version {} speaks of entry `{}`, which is not in the history", versions[2], third.hash);
+    assert_eq!(problems(store, &[]), [cut_off]);
+}
+
+pub(crate) fn decision(action: Action, version: u32, previous: Option<u32>) -> Decision {
+    Decision {
+        action,
+        version,
+        previous,
+        champion: if action == Action::Promote { Some(version) } else { previous },
+        model_id: None,
+        manifest_sha256: None,
+        user: "ana".into(),
+        host: "lab".into(),
+        reason: "über".into(),
+        forced: false,
+        data: Some(("abc".into(), 44)),
+        evidence: vec![Evidence { name: "f1".into(), passed: true, figures: "0.9 -> 0.95".into() }],
+    }
 }
 
 fn check_files(folder: &Path) {

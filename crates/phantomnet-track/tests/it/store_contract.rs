@@ -24,7 +24,7 @@ macro_rules! store_contract {
             stale_runs_of_this_host_are_closed,
             a_model_is_registered_in_versions, an_alias_means_one_version, registered_models_are_tagged_and_described,
             a_deleted_version_keeps_its_number, a_model_is_found_by_every_uri,
-            a_model_may_lie_among_the_artifacts_of_its_run,
+            a_model_may_lie_among_the_artifacts_of_its_run, decisions_are_recorded_in_a_chain,
         }
     };
     ($(#[$attribute:meta])* $open:path: $($check:ident),* $(,)?) => {
