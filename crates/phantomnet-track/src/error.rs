@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::history;
+
 /// Short for the result of every call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -251,6 +253,21 @@ pub enum Error {
         /// As given.
         alias: String,
     },
+    /// Another program has made another version the champion.
+    #[error(
+        "the champion of `{}` is {}, and not {} any more",
+        shown(name),
+        history::shown(*found),
+        history::shown(*expected)
+    )]
+    ChampionChanged {
+        /// Name of the registered model.
+        name: String,
+        /// The champion that was judged.
+        expected: Option<u32>,
+        /// The champion that is.
+        found: Option<u32>,
+    },
     /// A key, name or the like cannot be stored.
     #[error("{what} `{}` is not valid: {expected}", shown(value))]
     Invalid {
@@ -352,6 +369,7 @@ impl Error {
             Self::ExperimentDeleted { id, .. } => {
                 format!("restore it with `mlflow experiments restore --experiment-id {id}`, or choose another name")
             }
+            Self::ChampionChanged { .. } => "judge against the champion that is now: do it again".to_owned(),
             Self::RunAmbiguous { .. } => "give more digits of the id".to_owned(),
             Self::RunDeleted { id } => format!("restore it with `mlflow runs restore --run-id {id}`"),
             _ => return None,

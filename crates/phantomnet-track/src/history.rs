@@ -221,7 +221,7 @@ fn read(tags: &BTreeMap<String, String>, name: &str) -> History {
     History { entries, problems }
 }
 
-fn shown(version: Option<u32>) -> String {
+pub(crate) fn shown(version: Option<u32>) -> String {
     version.map_or_else(|| "none".to_owned(), |version| format!("version {version}"))
 }
 
@@ -264,7 +264,7 @@ pub fn verify(store: &mut dyn Store, name: &str, heads: &[String]) -> Result<His
 /// at the same time all get their entries, one after the other.
 ///
 /// # Errors
-/// Those of [`crate::Registry`]; [`Error::Invalid`] if the champion is not the one that the decision speaks of any more.
+/// Those of [`crate::Registry`]; [`Error::ChampionChanged`] if the champion is not the one that the decision speaks of any more.
 pub fn record(store: &mut dyn Store, name: &str, decision: Decision, time_ms: i64) -> Result<HistoryEntry> {
     let entry = append(store, name, decision, time_ms)?;
     let Decision { version, previous, champion, .. } = entry.decision;
@@ -289,14 +289,7 @@ fn append(store: &mut dyn Store, name: &str, decision: Decision, time_ms: i64) -
         let model = store.registered_model(name)?;
         let champion = model.aliases.get(CHAMPION).copied();
         if champion != decision.previous {
-            return Err(Error::Invalid {
-                what: "champion",
-                value: shown(champion),
-                expected: format!(
-                    "expected {}, which was judged; another program has changed it",
-                    shown(decision.previous)
-                ),
-            });
+            return Err(Error::ChampionChanged { name: name.to_owned(), expected: decision.previous, found: champion });
         }
         let last = read(&model.tags, name).entries.pop();
         // Another program writes its entry, and then the alias. Where nobody is about to, the alias was changed without a record.

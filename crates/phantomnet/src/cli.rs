@@ -7,6 +7,7 @@ use toml::Value;
 
 use crate::config::{self, Config, layers::Layer, layers::parse_value};
 use crate::failure::Failure;
+use crate::pipeline::model_source::{ModelSource, model_source};
 
 /// Turns event logs into trained, honestly evaluated, tracked and deployable attack classifiers.
 #[derive(Debug, Parser)]
@@ -33,6 +34,9 @@ pub enum Command {
     /// Tracked runs
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Registered models: versions, the champion and how it came to be
+    #[command(subcommand)]
+    Models(ModelsCommand),
 }
 
 /// Flags of every command that reads a configuration.
@@ -55,6 +59,16 @@ pub struct CommonArgs {
     /// Print one JSON document to standard output, and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+/// The model that a command uses, and where it is looked for.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// Model folder, or models:/NAME/3, models:/NAME@champion, models:/m-..., runs:/RUN/model in the tracking store
+    pub model: String,
+    /// Tracking store, such as sqlite:///mlflow.db
+    #[arg(long, value_name = "URI")]
+    pub tracking_uri: Option<String>,
 }
 
 /// Flags of `train`.
@@ -84,13 +98,17 @@ pub struct TrainArgs {
     /// Folder for the model, the report and the other artifacts
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<String>,
+    /// Registered model of which the model becomes the next version, if the gate is met
+    #[arg(long, value_name = "NAME")]
+    pub register: Option<String>,
 }
 
 /// Flags of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Model folder
-    pub model: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented on the type")]
+    pub model: ModelArgs,
     /// Files, folders or globs of labelled events
     #[arg(required = true)]
     pub data: Vec<String>,
@@ -113,8 +131,9 @@ pub enum OutputFormat {
 /// Flags of `predict`.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// Model folder
-    pub model: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented on the type")]
+    pub model: ModelArgs,
     /// Files, folders or globs of events; `-` or nothing is standard input
     pub data: Vec<String>,
     #[command(flatten)]
@@ -134,8 +153,9 @@ pub struct PredictArgs {
 /// Flags of `latency`.
 #[derive(Debug, Args)]
 pub struct LatencyArgs {
-    /// Model folder
-    pub model: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented on the type")]
+    pub model: ModelArgs,
     /// Files, folders or globs of events [default: the golden events of the model]
     pub data: Vec<String>,
     #[command(flatten)]
@@ -228,6 +248,172 @@ pub enum RunsCommand {
     },
 }
 
+/// `models ...`
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Registered models
+    List {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// A registered model with its versions, or one model
+    Show {
+        /// NAME, or a model such as models:/NAME/3, models:/NAME@champion, models:/m-..., runs:/RUN/model
+        model: String,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Makes a model the next version of a registered model
+    Register {
+        /// Model folder, or models:/m-..., models:/NAME/3, runs:/RUN/model in the tracking store
+        model: String,
+        /// Name of the registered model, made if it does not exist
+        name: String,
+        /// Alias of the version [default: challenger; empty for none]
+        #[arg(long, value_name = "ALIAS")]
+        alias: Option<String>,
+        /// What is to be known of the version
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// Tag of the version; may be repeated
+        #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
+        tags: Vec<(String, String)>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Changes description, tags and aliases
+    Edit {
+        /// NAME, or a version such as models:/NAME/3
+        model: String,
+        /// Alias to give to the version
+        #[arg(long, value_name = "ALIAS")]
+        alias: Option<String>,
+        /// Alias to take away
+        #[arg(long, value_name = "ALIAS")]
+        remove_alias: Option<String>,
+        /// What is to be known of it
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// Tag to set; may be repeated
+        #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
+        tags: Vec<(String, String)>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Judges a challenger beside the champion, and makes it the champion if it meets the conditions of [promotion]
+    Promote {
+        /// NAME for its challenger, or a version such as models:/NAME/3
+        model: String,
+        /// Files, folders or globs of labelled events that no model has learned from [default: promotion.data]
+        data: Vec<String>,
+        /// Promote in spite of what is found, which --reason must justify
+        #[arg(long, requires = "reason")]
+        force: bool,
+        /// Why, for the history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Makes the champion before this one the champion again
+    Rollback {
+        /// Name of the registered model
+        name: String,
+        /// Why, for the history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Deletes a version, or a registered model with its history; files and runs stay
+    Delete {
+        /// NAME, or a version such as models:/NAME/3
+        model: String,
+        /// Delete the champion, or a registered model with all of its versions, too
+        #[arg(long)]
+        force: bool,
+        /// Why, for the history
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Copies the files of a model to a new folder
+    Download {
+        /// models:/NAME/3, models:/NAME@champion, models:/m-..., runs:/RUN/model
+        model: String,
+        /// The folder
+        folder: PathBuf,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Which version judged when, on whose word and on what evidence
+    History {
+        /// Name of the registered model
+        name: String,
+        /// Check that nothing was changed, taken out or left unrecorded; exit status 3 if something was
+        #[arg(long)]
+        verify: bool,
+        /// Hash of an entry, kept elsewhere, that must be there; may be repeated
+        #[arg(long = "head", value_name = "HASH", requires = "verify")]
+        heads: Vec<String>,
+        /// Only which version was the champion at a time: 2026-11-25 for its end, or 2026-11-25T16:30:00Z
+        #[arg(long, value_name = "TIME", conflicts_with = "verify", value_parser = parse_time)]
+        at: Option<i64>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Scores events as fast as it can, or at a rate, for some time: events a second and their latency
+    LoadTest(LoadTestArgs),
+}
+
+/// Flags of `models load-test`.
+#[derive(Debug, Args)]
+pub struct LoadTestArgs {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented on the type")]
+    pub model: ModelArgs,
+    /// Files, folders or globs of events [default: the golden events of the model]
+    pub data: Vec<String>,
+    /// Seconds it takes
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Threads, each with a scorer of its own; 0 is one per core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=512))]
+    pub threads: u64,
+    /// Events a second in all, at even distances, whatever the scorer has got done [default: as fast as it can]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub rate: Option<u64>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented on the type")]
+    pub common: CommonArgs,
+}
+
+fn parse_tag(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or("expected KEY=VALUE".into())
+}
+
+/// Milliseconds since 1970 of a time, or of the last moment of a day.
+fn parse_time(text: &str) -> Result<i64, String> {
+    let expected = || "expected a day such as 2026-11-25, or a time such as 2026-11-25T16:30:00Z".to_owned();
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Ok(time.timestamp_millis());
+    }
+    let day: chrono::NaiveDate = text.parse().map_err(|_| expected())?;
+    let next = day.succ_opt().ok_or_else(expected)?;
+    Ok(next.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis() - 1)
+}
+
 fn parse_set(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as model.n_estimators=200")?;
     if key.trim().is_empty() {
@@ -271,11 +457,24 @@ impl TrainArgs {
             ("tracking.experiment", text(&self.experiment)),
             ("tracking.run_name", text(&self.run_name)),
             ("output.dir", text(&self.output)),
+            ("registry.name", text(&self.register)),
             ("deployment.threads", self.threads.map(Value::Integer)),
             ("holdout.seed", seed.clone()),
             ("cv.seed", seed.clone()),
             ("model.seed", seed),
         ])
+    }
+}
+
+impl ModelArgs {
+    /// The configuration that these flags and `config` resolve to, and the model.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::resolve`] and [`model_source`].
+    pub fn open(&self, config: &ConfigArgs) -> Result<(Config, ModelSource), Failure> {
+        let config = config.resolve(vec![("tracking.uri", self.tracking_uri.clone().map(Value::String))])?;
+        let source = model_source(&self.model, &config.tracking)?;
+        Ok((config, source))
     }
 }
 

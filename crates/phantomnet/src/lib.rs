@@ -23,6 +23,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Latency(args) => commands::latency::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Runs(command) => commands::runs::run(&command),
+        Command::Models(command) => commands::models::run(&command),
     };
     match result {
         Ok(code) => code,

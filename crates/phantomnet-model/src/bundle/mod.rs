@@ -269,6 +269,15 @@ impl Bundle {
         Self::open(dir, limits, true)
     }
 
+    /// SHA-256, in hex digits, of the manifest of a folder, which holds that of every other file: two models with the same are the
+    /// same to the byte.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`], [`ModelError::Corrupt`] if the manifest cannot be read.
+    pub fn sha256(dir: &Path, limits: Limits) -> Result<String, ModelError> {
+        Ok(hex_sha256(&read_bounded(&dir.join(MANIFEST), limits.text_bytes)?))
+    }
+
     fn open(dir: &Path, limits: Limits, all: bool) -> Result<Self, ModelError> {
         let path = |name: &str| dir.join(name);
         let corrupt = |name: &str, reason: String| ModelError::Corrupt { path: path(name), reason };

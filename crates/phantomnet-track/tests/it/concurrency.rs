@@ -133,7 +133,7 @@ fn decisions_made_at_once_form_one_chain() {
     all_at_once(4, &uri, |_, mut store| {
         match record(store.as_mut(), "ftp", decision(Action::Promote, 1, None), 1000) {
             Ok(_) => drop(n_promoted.fetch_add(1, Ordering::Relaxed)),
-            Err(error) => assert!(matches!(error, Error::Invalid { what: "champion", .. }), "{error}"),
+            Err(error) => assert!(matches!(error, Error::ChampionChanged { .. }), "{error}"),
         }
     });
     assert_eq!(n_promoted.into_inner(), 1);

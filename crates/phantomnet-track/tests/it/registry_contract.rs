@@ -219,7 +219,7 @@ pub(crate) fn decisions_are_recorded_in_a_chain(store: &mut dyn Store) {
         record(store, &name, decision(Action::Promote, versions[2], Some(versions[0])), 4000).expect("recorded");
     assert_eq!((third.number, third.time_ms, champion(store)), (3, 6000, Some(versions[2])));
     let late = record(store, &name, decision(Action::Promote, versions[1], Some(versions[0])), 7000);
-    assert!(matches!(late, Err(Error::Invalid { what: "champion", .. })), "{late:?}");
+    assert!(matches!(late, Err(Error::ChampionChanged { .. })), "{late:?}");
 
     let whole = verify(store, &name, &[first.hash.clone(), third.hash.clone()]).expect("read");
     assert_eq!((whole.problems.len(), whole.entries.len()), (0, 3), "{:?}", whole.problems);

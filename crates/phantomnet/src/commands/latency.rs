@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use phantomnet_features::{Layout, read_events_as};
 use phantomnet_score::Scorer;
 use serde_json::json;
 
 use super::predict::no_column;
 use crate::cli::LatencyArgs;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::pipeline::data::{read_options, source_failure, take};
 use crate::pipeline::latency::{Effort, RawLines, columns_of, measure, raw_lines, score_failure};
@@ -20,20 +22,9 @@ const MAX_ROWS: usize = 2_000;
 const EFFORT: Effort = Effort { samples: 20_000, time: Duration::from_secs(2) };
 
 pub(crate) fn run(args: &LatencyArgs) -> Result<ExitCode, Failure> {
-    let scorer = Scorer::load(&args.model).map_err(score_failure)?;
-    let (raw, batch) = if args.data.is_empty() {
-        (golden_lines(&scorer), None)
-    } else {
-        let config = args.common.config.resolve(Vec::new())?;
-        let events =
-            read_events_as(&args.data, &read_options(&config)?, &scorer.event_schema()).map_err(source_failure)?;
-        if events.absent.len() == scorer.event_schema().columns().len() {
-            return Err(no_column(&args.data.join(" ")));
-        }
-        let rows: Vec<u32> = (0..events.batch.num_rows().min(MAX_ROWS) as u32).collect();
-        let batch = columns_of(&take(&events.batch, &rows)?, &scorer)?;
-        (raw_lines(&events, &rows)?, Some(batch))
-    };
+    let (config, source) = args.model.open(&args.common.config)?;
+    let scorer = Scorer::load(source.path()).map_err(score_failure)?;
+    let (raw, batch) = lines_to_score(&config, &scorer, &args.data)?;
     for warning in slow_expressions(&scorer) {
         terminal::warn(&warning);
     }
@@ -57,6 +48,25 @@ pub(crate) fn run(args: &LatencyArgs) -> Result<ExitCode, Failure> {
         terminal::say(&format!("  {} measurements of {n_events} events, one thread", latency.micros.len()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Raw lines of the first events of some data, and the columns that the model reads of them; of the model's golden events, the lines
+/// alone.
+pub(super) fn lines_to_score(
+    config: &Config,
+    scorer: &Scorer,
+    data: &[String],
+) -> Result<(Vec<RawLines>, Option<RecordBatch>), Failure> {
+    if data.is_empty() {
+        return Ok((golden_lines(scorer), None));
+    }
+    let events = read_events_as(data, &read_options(config)?, &scorer.event_schema()).map_err(source_failure)?;
+    if events.absent.len() == scorer.event_schema().columns().len() {
+        return Err(no_column(&data.join(" ")));
+    }
+    let rows: Vec<u32> = (0..events.batch.num_rows().min(MAX_ROWS) as u32).collect();
+    let batch = columns_of(&take(&events.batch, &rows)?, scorer)?;
+    Ok((raw_lines(&events, &rows)?, Some(batch)))
 }
 
 /// The model's own golden events as JSON lines.

@@ -3,13 +3,19 @@
 pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod latency;
+mod load_test;
+pub(crate) mod models;
 pub(crate) mod predict;
 mod predict_output;
+mod promote;
 pub(crate) mod runs;
 pub(crate) mod train;
 
+use std::io::Write;
+
 use phantomnet_learn::metrics::MetricMap;
 
+use crate::failure::Failure;
 use crate::pipeline::gate::Gate;
 use crate::terminal;
 
@@ -52,5 +58,18 @@ fn say_gate(gate: &Gate) {
         let interval = c.interval.filter(|(lo, hi)| lo.is_finite() && hi.is_finite());
         let interval = interval.map_or_else(String::new, |(lo, hi)| format!(" [{}, {}]", figure(lo), figure(hi)));
         terminal::say(&format!("  gate {} {sign} {}: {}{interval}: {verdict}", c.metric, c.bound, figure(c.value)));
+    }
+}
+
+/// Writes what the user asked for, such as a table, to stdout. A reader that has had enough is nobody's problem.
+///
+/// # Errors
+/// When stdout cannot be written.
+fn print_data(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::environment("cannot write to standard output").caused_by(e))
+        }
+        _ => Ok(()),
     }
 }

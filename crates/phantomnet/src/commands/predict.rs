@@ -24,8 +24,8 @@ const BATCH_ROWS: usize = 8_192;
 const SHOWN_REJECTED: u64 = 5;
 
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
-    let scorer = Scorer::load(&args.model).map_err(score_failure)?;
-    let config = args.config.resolve(Vec::new())?;
+    let (config, source) = args.model.open(&args.config)?;
+    let scorer = Scorer::load(source.path()).map_err(score_failure)?;
     let output = Output::new(args, &scorer)?;
     let mut prediction =
         Prediction { scorer: &scorer, output, n_rows: 0, n_rejected: 0, n_unparsed: 0, any_value: false };

@@ -7,7 +7,7 @@ use phantomnet_learn::metrics::MetricMap;
 use phantomnet_track::{PushedEntry, Run, RunInfo, RunQuery, Store};
 use serde_json::{Value, json};
 
-use super::{figure, with_interval};
+use super::{figure, print_data, with_interval};
 use crate::cli::{CommonArgs, RunsCommand, StoreArgs};
 use crate::failure::{Failure, Kind, nearest, visible};
 use crate::pipeline::{self, open_existing_store, track_failure};
@@ -138,7 +138,7 @@ fn list(experiment: Option<&str>, query: RunQuery, args: &StoreArgs) -> Result<(
         row.extend(LISTED.iter().map(|k| run.metrics.get(*k).map_or_else(String::new, |m| figure(m.value))));
         rows.push(row);
     }
-    print(terminal::table(&rows).trim_end())
+    print_data(terminal::table(&rows).trim_end())
 }
 
 fn show(run: &str, args: &StoreArgs) -> Result<(), Failure> {
@@ -174,7 +174,7 @@ fn show(run: &str, args: &StoreArgs) -> Result<(), Failure> {
     text += &pairs("metrics", run.metrics.keys().filter(|k| plain(k)).map(|k| vec![visible(k), metric(k)]).collect());
     text += &pairs("tags", run.tags.iter().map(|(k, v)| vec![visible(k), visible(v)]).collect());
     text += &pairs("artifacts", artifacts.iter().map(|a| vec![visible(&a.path)]).collect());
-    print(text.trim_end())
+    print_data(text.trim_end())
 }
 
 fn compare(names: &[String], args: &StoreArgs) -> Result<(), Failure> {
@@ -211,7 +211,7 @@ fn compare(names: &[String], args: &StoreArgs) -> Result<(), Failure> {
         let cell = |r: &Run| r.metrics.get(*key).map_or_else(String::new, |m| figure(m.value));
         rows.push(std::iter::once(visible(key)).chain(runs.iter().map(cell)).collect());
     }
-    print(terminal::table(&rows).trim_end())
+    print_data(terminal::table(&rows).trim_end())
 }
 
 fn document(run: &Run, experiment: &str) -> Value {
@@ -230,15 +230,4 @@ fn document(run: &Run, experiment: &str) -> Value {
         "metrics": metrics,
         "tags": run.tags,
     })
-}
-
-/// Tables of runs are what the user asked for: data, so on stdout.
-fn print(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::environment("cannot write to standard output").caused_by(e))
-        }
-        _ => Ok(()),
-    }
 }

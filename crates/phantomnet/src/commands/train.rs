@@ -12,7 +12,7 @@ use super::{SHOWN, figure, say_gate, with_interval};
 use crate::cli::TrainArgs;
 use crate::config::Tracking;
 use crate::failure::{Failure, visible};
-use crate::pipeline::{self, Event, Outcome, Stage};
+use crate::pipeline::{self, Event, Outcome, Registered, Stage};
 use crate::signals::StopSignal;
 use crate::terminal;
 
@@ -174,6 +174,12 @@ fn summarize(outcome: &Outcome) {
     terminal::say(&format!("  run      {} ({}) in {seconds:.2} s", visible(&outcome.run_name), outcome.run_id));
     if let Some(model) = &outcome.model {
         terminal::say(&format!("  model    {}", visible(&model.display().to_string())));
+    }
+    if let Some(Registered { name, version, alias }) = &outcome.registered {
+        let version =
+            version.map_or_else(|| "next version, once it is sent,".into(), |version| format!("version {version}"));
+        let alias = if alias.is_empty() { String::new() } else { format!(", {alias}") };
+        terminal::say(&format!("  registry {version} of {}{}", visible(name), visible(&alias)));
     }
     terminal::say(&format!("  report   {}", visible(&outcome.output.join("report.html").display().to_string())));
     let page = format!("#/experiments/{}/runs/{}?workflowType=machine_learning", outcome.experiment_id, outcome.run_id);

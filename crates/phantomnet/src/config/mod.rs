@@ -37,6 +37,10 @@ pub struct Config {
     /// Metric to bound.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gate: BTreeMap<String, f64>,
+    /// What a challenger must meet.
+    pub promotion: Promotion,
+    /// Where the model is registered.
+    pub registry: Registry,
     /// Where the run is recorded.
     pub tracking: Tracking,
     /// Where files go.
@@ -106,6 +110,33 @@ pub struct Evaluate {
     pub decision_threshold: f64,
     pub zero_division: Value,
     pub n_bootstrap: usize,
+}
+
+/// `[promotion]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "documented in the table of keys")]
+pub struct Promotion {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Vec<String>>,
+    pub metric: String,
+    pub min_gain: f64,
+    pub n_bootstrap: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_false_positive_rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_latency_p99_ms: Option<f64>,
+    pub max_latency_ratio: f64,
+}
+
+/// `[registry]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "documented in the table of keys")]
+pub struct Registry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub alias: String,
 }
 
 /// `[tracking]`
@@ -246,11 +277,11 @@ impl Config {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// The part that shapes the model: all but tracking, output, deployment, and where the data lie.
+    /// The part that shapes the model: all but what is done with it, and where the data lie.
     pub fn model_part(&self) -> serde_json::Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(sections) = value.as_object_mut() {
-            for section in ["tracking", "output", "deployment"] {
+            for section in ["promotion", "registry", "tracking", "output", "deployment"] {
                 sections.remove(section);
             }
             if let Some(data) = sections.get_mut("data").and_then(|d| d.as_object_mut()) {

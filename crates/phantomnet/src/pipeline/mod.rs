@@ -4,15 +4,22 @@
 //! measure latency, save, record. The other modules are its steps.
 
 pub mod data;
+pub(crate) mod decisions;
+pub mod evaluation;
 mod files;
 pub mod gate;
 mod judge;
 pub mod latency;
 mod learner;
+pub mod load_test;
+pub(crate) mod machine;
 mod model_folder;
+pub mod model_source;
 mod page;
 mod pictures;
+pub mod promotion;
 mod record;
+pub mod registration;
 mod store;
 mod warm_start;
 
@@ -121,6 +128,17 @@ impl Timings {
     }
 }
 
+/// The version of a registered model that a model became.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Registered {
+    /// Name of the registered model.
+    pub name: String,
+    /// Number of the version; none while the run is kept, for the server has not given it yet.
+    pub version: Option<u32>,
+    /// Its alias; empty for none.
+    pub alias: String,
+}
+
 /// What `train` leaves behind.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
@@ -142,6 +160,8 @@ pub struct Outcome {
     pub model: Option<PathBuf>,
     /// Id of the logged model.
     pub model_id: Option<String>,
+    /// The version of a registered model that it became.
+    pub registered: Option<Registered>,
     /// The output folder.
     pub output: PathBuf,
     /// Events with a label.
@@ -193,6 +213,7 @@ pub fn train(
     let folds = judge::folds(config, &labelled)?;
     judge::check_learner(learner, &labelled, &folds)?;
     gate::check(config, &labelled)?;
+    registration::check(&config.registry)?;
     let staging = Staging::new(Path::new(&config.output.dir))?;
     // Until here there is nothing to close, and a signal ends the process at once.
     stop.arm()?;
@@ -203,6 +224,11 @@ pub fn train(
     match job.run(staging, &mut recorder, timings, observe) {
         Ok(mut outcome) => {
             outcome.kept_in = recorder.finish()?;
+            if outcome.kept_in.is_some()
+                && let Some(registered) = &mut outcome.registered
+            {
+                registered.version = None;
+            }
             Ok(outcome)
         }
         Err(failure) => {
@@ -317,6 +343,17 @@ impl Job<'_> {
             (false, true) => "passed",
             (false, false) => "failed",
         };
+        let registered = match (&config.registry.name, &model_id) {
+            (Some(name), Some(id)) if gate.passed => {
+                Some(recorder.register(name, &config.registry.alias, id, verdict)?)
+            }
+            (Some(name), _) => {
+                let why = if gate.passed { "it cannot be saved" } else { "the gate is not met" };
+                warnings.push(format!("the model is no version of `{name}`: {why}"));
+                None
+            }
+            (None, _) => None,
+        };
         let mut tags = vec![("phantomnet.gate", verdict.to_owned())];
         if !warnings.is_empty() {
             tags.push(("phantomnet.warnings", warnings.join("\n")));
@@ -334,6 +371,7 @@ impl Job<'_> {
             status: "FINISHED",
             model: savable.then(|| staging.published("model")),
             model_id,
+            registered,
             output: PathBuf::from(&config.output.dir),
             n_rows: labelled.dataset.n_rows() as u64,
             n_rejected: labelled.events.rejected.n,

@@ -1,7 +1,6 @@
 //! The run in the tracking store.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use phantomnet_learn::metrics::MetricMap;
 use phantomnet_learn::{CrossValidation, Learner};
@@ -10,44 +9,24 @@ use phantomnet_track::{
     Param, Tag, clip_param, clip_tag, is_server, random_run_name, sanitize_key,
 };
 
+use super::Registered;
 use super::data::Labelled;
+use super::machine::{boot_id, host, now_ms, user};
+use super::registration::Registration;
 use super::store::{KeptIn, Opened, open_store, track_failure};
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 
 /// Name of the logged model: `runs:/<run id>/model`.
-const MODEL_NAME: &str = "model";
+pub(super) const MODEL_NAME: &str = "model";
 /// Bytes of the fingerprint, as hexadecimal digits, that make the dataset's digest.
 const DIGEST_DIGITS: usize = 16;
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
-}
 
 /// Commit of the work tree around the working directory, if there is one.
 pub(super) fn git_commit() -> Option<String> {
     let output = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
     let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && commit.bytes().all(|b| b.is_ascii_hexdigit()) && !commit.is_empty()).then_some(commit)
-}
-
-fn read_line(path: &str) -> Option<String> {
-    Some(std::fs::read_to_string(path).ok()?.trim().to_owned()).filter(|s| !s.is_empty())
-}
-
-/// The user's name: what the environment says, else the password file's for the owner of this process.
-fn user() -> Option<String> {
-    let named = ["LOGNAME", "USER"].iter().find_map(|v| std::env::var(v).ok()).filter(|name| !name.is_empty());
-    #[cfg(target_os = "linux")]
-    let named = named.or_else(|| {
-        use std::os::unix::fs::MetadataExt;
-        let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
-        let passwords = std::fs::read_to_string("/etc/passwd").ok()?;
-        let mut entries = passwords.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        entries.find(|entry| entry.get(2) == Some(&uid.as_str())).map(|entry| entry[0].to_owned())
-    });
-    named
 }
 
 /// Whether a process lives. One that was killed and that its parent has not asked after is in the process table still.
@@ -81,8 +60,8 @@ impl Recorder {
         let Opened { mut store, kept_in } = open_store(&config.tracking)?;
         // Containers may share a name but not a process table, and process ids speak of the latter.
         let processes = std::fs::read_link("/proc/self/ns/pid").ok();
-        let host = read_line("/proc/sys/kernel/hostname").zip(processes).map(|(h, p)| format!("{h} {}", p.display()));
-        let boot_id = read_line("/proc/sys/kernel/random/boot_id");
+        let host = host().zip(processes).map(|(host, table)| format!("{host} {}", table.display()));
+        let boot_id = boot_id();
         if let (Some(host), Some(boot_id)) = (&host, &boot_id) {
             store.close_stale_runs(host, boot_id, &is_alive).map_err(track_failure)?;
         }
@@ -191,6 +170,23 @@ impl Recorder {
         self.batch(&final_metrics(metrics, Some(&reference)), &[])?;
         self.run.store().finalize_logged_model(&model.id, ModelStatus::Ready).map_err(track_failure)?;
         Ok(Some(model.id))
+    }
+
+    /// Makes the model the next version of a registered model. `verdict` is that of the gate.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn register(
+        &mut self,
+        name: &str,
+        alias: &str,
+        model_id: &str,
+        verdict: &str,
+    ) -> Result<Registered, Failure> {
+        let tags = [Tag::new("phantomnet.gate", verdict)];
+        let registration = Registration { name, alias, description: "", tags: &tags };
+        let version = registration.of_model(self.run.store(), model_id)?;
+        Ok(Registered { name: name.to_owned(), version: Some(version.version), alias: alias.to_owned() })
     }
 
     /// Copies a file to the run's artifacts.

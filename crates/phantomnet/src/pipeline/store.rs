@@ -21,6 +21,10 @@ pub fn track_failure(error: Error) -> Failure {
     let kind = match error {
         Error::RunNotFound { .. }
         | Error::RunAmbiguous { .. }
+        | Error::ModelNotFound { .. }
+        | Error::RegisteredModelNotFound { .. }
+        | Error::ModelVersionNotFound { .. }
+        | Error::AliasNotFound { .. }
         | Error::InvalidUri { .. }
         | Error::ServerUri { .. }
         | Error::ServerOption { .. }
@@ -28,6 +32,11 @@ pub fn track_failure(error: Error) -> Failure {
         _ => Kind::Environment,
     };
     let general = match &error {
+        Error::RegisteredModelNotFound { .. } => Some("`phantomnet models list` shows the registered models"),
+        Error::ModelVersionNotFound { .. } | Error::AliasNotFound { .. } => {
+            Some("`phantomnet models show NAME` shows its versions and aliases")
+        }
+        Error::ModelNotFound { .. } => Some("`phantomnet runs show RUN` shows the models of a run"),
         Error::Io { .. } | Error::Database { .. } => {
             Some("check that the store's disk has room and may be written, or choose another with --tracking-uri")
         }

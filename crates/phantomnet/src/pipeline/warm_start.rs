@@ -3,8 +3,6 @@
 //! The kept trees have learned from rows, of which none may be held out now. Of the same data that can be told: the
 //! hold-out must be the same too. Of other data it cannot, and the run says so. The folds are judged without the kept trees.
 
-use std::path::Path;
-
 use phantomnet_features::{Events, Expression, FeatureSet};
 use phantomnet_learn::{Fit, FitContext, ForestLearner, LearnError, Learner};
 use phantomnet_model::{Bundle, Classes, Dataset, FeatureSchema, Forest, Limits, Pipeline};
@@ -12,6 +10,7 @@ use toml::Value;
 
 use super::latency::score_failure;
 use super::learner::forest;
+use super::model_source::model_source;
 use crate::config::Config;
 use crate::failure::Failure;
 
@@ -34,9 +33,11 @@ impl WarmStart {
     /// # Errors
     /// Of kind data for a folder that is no valid model, of kind config for a model of which `learner` cannot grow more.
     pub(super) fn load(config: &Config, learner: &dyn Learner) -> Result<Option<Self>, Failure> {
-        let Some(folder) = config.model.get("warm_start").and_then(Value::as_str).map(Path::new) else {
+        let Some(model) = config.model.get("warm_start").and_then(Value::as_str) else {
             return Ok(None);
         };
+        let source = model_source(model, &config.tracking)?;
+        let folder = source.path();
         let Bundle { pipeline, data_fingerprint, config: kept_config, .. } =
             Bundle::load(folder, Limits::default()).map_err(|e| score_failure(e.into()))?;
         if pipeline.model.kind != learner.name() || learner.name() != config.model_kind() {

@@ -4,6 +4,7 @@
 
 mod layering;
 mod learners;
+mod models;
 mod program;
 mod reference;
 mod train;
