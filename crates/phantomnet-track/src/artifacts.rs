@@ -62,13 +62,18 @@ pub(crate) fn write(root: &Path, path: &str, content: &mut dyn Read) -> Result<(
     let folder = target.parent().unwrap_or(root);
     fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
     let partial = root.parent().unwrap_or(root).join(format!(".partial-{}", names::new_id()?));
-    let written = File::create_new(&partial)
+    put(&partial, &target, content)
+}
+
+/// Writes to `partial`, which then becomes `target`.
+fn put(partial: &Path, target: &Path, content: &mut dyn Read) -> Result<()> {
+    let written = File::create_new(partial)
         .and_then(|mut file| io::copy(content, &mut file))
-        .map_err(Error::io("write artifact", &target))
-        .and_then(|_| fs::rename(&partial, &target).map_err(Error::io("write artifact", &target)));
+        .and_then(|_| fs::rename(partial, target))
+        .map_err(Error::io("write artifact", target));
     if written.is_err() {
         // The first failure is the one to report.
-        let _ = fs::remove_file(&partial);
+        let _ = fs::remove_file(partial);
     }
     written
 }
@@ -94,11 +99,11 @@ pub(crate) fn copy_folder(root: &Path, source: &Path) -> Result<()> {
     files_below(source)?.iter().try_for_each(|path| copy_file(root, path, &source.join(path)))
 }
 
-/// Copies the files of a model in and below `source`, `max_bytes` in all at most.
-pub(crate) fn copy_model(source: &Path, target: &Path, max_bytes: u64) -> Result<()> {
+/// Copies the files in and below `source` to `target`, `max_bytes` in all at most.
+pub(crate) fn copy_folder_within(source: &Path, target: &Path, max_bytes: u64) -> Result<()> {
     let files = if source.is_dir() { files_below(source)? } else { Vec::new() };
     if files.is_empty() {
-        return Err(Error::NoModelFiles { location: source.display().to_string() });
+        return Err(Error::NoFiles { location: source.display().to_string() });
     }
     let mut n_left = max_bytes;
     for path in files {
@@ -172,6 +177,27 @@ pub(crate) fn list(root: &Path, folder: Option<&str>) -> Result<Vec<ArtifactEntr
         .map_err(Error::io("read folder", &absolute))?;
     listed.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(listed)
+}
+
+/// Copies the file at `path` below `root` to `target`; `false` if there is no such file.
+pub(crate) fn copy_out(root: &Path, path: &str, target: &Path, max_bytes: u64) -> Result<bool> {
+    check_path(path)?;
+    let source = root.join(path);
+    match fs::metadata(&source) {
+        Ok(metadata) if metadata.is_file() && metadata.len() > max_bytes => {
+            return Err(Error::ArtifactTooLarge { path: path.to_owned(), max_bytes });
+        }
+        Ok(metadata) if metadata.is_file() => {}
+        _ => return Ok(false),
+    }
+    write_file(target, &mut open_file(&source)?).map(|()| true)
+}
+
+/// Writes all of `content` to the file `target`, which is there whole or not at all.
+pub(crate) fn write_file(target: &Path, content: &mut dyn Read) -> Result<()> {
+    let (folder, name) = (target.parent().unwrap_or(Path::new("")), target.file_name().unwrap_or_default());
+    let partial = folder.join(format!(".partial-{}-{}", name.display(), names::new_id()?));
+    put(&partial, target, content)
 }
 
 /// Content of the file at `path` below `root`; `None` if there is no such file.

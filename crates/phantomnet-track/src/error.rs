@@ -320,9 +320,9 @@ pub enum Error {
         /// As given.
         path: String,
     },
-    /// There are no files where those of a model should be.
-    #[error("there are no files of a model in `{}`", shown(location))]
-    NoModelFiles {
+    /// There are no files where some should be.
+    #[error("there are no files in `{}`", shown(location))]
+    NoFiles {
         /// Where they should be.
         location: String,
     },

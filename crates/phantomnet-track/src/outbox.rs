@@ -305,12 +305,16 @@ impl Store for OutboxStore {
         self.server.read_artifact(run_id, path, max_bytes)
     }
 
-    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
-        self.server.model_folder(location)
+    fn download_artifact(&mut self, run_id: &str, path: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        self.server.download_artifact(run_id, path, target, max_bytes)
     }
 
-    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        self.server.download_model(location, target, max_bytes)
+    fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
+        self.server.local_folder(location)
+    }
+
+    fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        self.server.download_folder(location, target, max_bytes)
     }
 
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {

@@ -247,7 +247,7 @@ pub struct FoundModel {
     pub logged: Option<LoggedModel>,
     /// The version by which it was named.
     pub version: Option<ModelVersion>,
-    /// Folder or URI of its files: see [`Store::model_folder`] and [`Store::download_model`].
+    /// Folder or URI of its files: see [`Store::local_folder`] and [`Store::download_folder`].
     pub location: String,
 }
 

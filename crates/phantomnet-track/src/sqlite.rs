@@ -192,12 +192,20 @@ impl Store for SqliteStore {
             .ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
     }
 
-    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
+    fn download_artifact(&mut self, run_id: &str, path: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        let root = self.artifact_root(run_id)?;
+        match artifacts::copy_out(&root, path, target, max_bytes)? {
+            true => Ok(()),
+            false => Err(Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() }),
+        }
+    }
+
+    fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
         artifacts::local_folder(location).map(Some)
     }
 
-    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        artifacts::copy_model(&artifacts::local_folder(location)?, target, max_bytes)
+    fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        artifacts::copy_folder_within(&artifacts::local_folder(location)?, target, max_bytes)
     }
 
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {

@@ -128,19 +128,25 @@ pub trait Store: Registry + Send {
     /// [`Error::ArtifactNotFound`]; [`Error::ArtifactTooLarge`] past `max_bytes`, without reading further.
     fn read_artifact(&mut self, run_id: &str, path: &str, max_bytes: u64) -> Result<Vec<u8>>;
 
-    /// The folder of this machine with the files of a model, by its location; `None` if they are behind the server.
+    /// Copies an artifact file of a run to the file `target`, which is there whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::ArtifactNotFound`]; [`Error::ArtifactTooLarge`] past `max_bytes`, without reading further; [`Error::Io`].
+    fn download_artifact(&mut self, run_id: &str, path: &str, target: &Path, max_bytes: u64) -> Result<()>;
+
+    /// The folder of this machine that is at a location of artifacts, such as that of a model or one in a run's; `None` if it is behind
+    /// the server.
     ///
     /// # Errors
     /// [`Error::ArtifactLocation`], [`Error::NotShared`].
-    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>>;
+    fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>>;
 
-    /// Copies the files of a model, by its location, to the folder `target`, which is created. What is there after a failure
-    /// is a part.
+    /// Copies the files at a location of artifacts to the folder `target`, which is created. What is there after a failure is a part.
     ///
     /// # Errors
-    /// [`Error::NoModelFiles`], [`Error::ArtifactTooLarge`] past `max_bytes` in all, without reading further;
-    /// those of [`Store::model_folder`]; [`Error::Io`].
-    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()>;
+    /// [`Error::NoFiles`], [`Error::ArtifactTooLarge`] past `max_bytes` in all, without reading further; those of
+    /// [`Store::local_folder`]; [`Error::Io`].
+    fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()>;
 
     /// Sets runs KILLED whose program died without ending them, and returns their ids.
     ///

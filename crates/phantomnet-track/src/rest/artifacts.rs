@@ -133,10 +133,7 @@ pub(super) fn read(http: &Http, run_id: &str, place: &Place, path: &str, max_byt
         Place::Folder(root) => return artifacts::read(root, path, max_bytes),
         Place::Server(folder) => folder,
     };
-    // Asked for a folder, a server fails in ways that look like an outage.
-    let parent = path.rsplit_once('/').map(|(parent, _)| parent);
-    let entries = list(http, run_id, place, parent)?;
-    if !entries.iter().any(|entry| entry.path == path && !entry.is_dir) {
+    if !is_file(http, run_id, place, path)? {
         return Ok(None);
     }
     let ask = Ask {
@@ -153,48 +150,88 @@ pub(super) fn read(http: &Http, run_id: &str, place: &Place, path: &str, max_byt
     }
 }
 
-/// Copies the files of a model to a folder, `max_bytes` in all at most.
+/// Whether the run has a file of this path. Asked for a folder, a server fails in ways that look like an outage.
+fn is_file(http: &Http, run_id: &str, place: &Place, path: &str) -> Result<bool> {
+    let parent = path.rsplit_once('/').map(|(parent, _)| parent);
+    Ok(list(http, run_id, place, parent)?.iter().any(|entry| entry.path == path && !entry.is_dir))
+}
+
+/// Copies a file of at most `max_bytes` to the file `target`; `false` if there is no such file.
+pub(super) fn download_file(
+    http: &Http,
+    run_id: &str,
+    place: &Place,
+    path: &str,
+    target: &Path,
+    max_bytes: u64,
+) -> Result<bool> {
+    artifacts::check_path(path)?;
+    let folder = match place {
+        Place::Folder(root) => return artifacts::copy_out(root, path, target, max_bytes),
+        Place::Server(folder) => folder,
+    };
+    if !is_file(http, run_id, place, path)? {
+        return Ok(false);
+    }
+    fetch(http, folder, path, max_bytes, &mut |content| artifacts::write_file(target, content))?;
+    Ok(true)
+}
+
+/// Gets a file of at most `max_bytes` behind the server, and gives its size.
+fn fetch(
+    http: &Http,
+    folder: &str,
+    path: &str,
+    max_bytes: u64,
+    write: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+) -> Result<u64> {
+    let url = path_of(folder, path);
+    let ask = Ask { action: "read an artifact", method: &Method::GET, path: &url, query: &[], is_file: true };
+    // What a server says of sizes may be wrong; what is read counts.
+    let mut n_bytes = 0;
+    let written = http.get_file(ask, max_bytes, |content| {
+        let mut counted = Counted { content, n_bytes: 0, max_bytes };
+        let written = write(&mut counted);
+        n_bytes = counted.n_bytes;
+        written
+    });
+    if n_bytes > max_bytes {
+        return Err(Error::ArtifactTooLarge { path: path.to_owned(), max_bytes });
+    }
+    written.map(|()| n_bytes)
+}
+
+/// Copies the files at a place to a folder, `max_bytes` in all at most.
 pub(super) fn download(http: &Http, place: &Place, target: &Path, max_bytes: u64) -> Result<()> {
     let folder = match place {
-        Place::Folder(source) => return artifacts::copy_model(source, target, max_bytes),
+        Place::Folder(source) => return artifacts::copy_folder_within(source, target, max_bytes),
         Place::Server(folder) => folder,
     };
     let mut files = Vec::new();
     collect_files(http, folder, "", &mut files)?;
     if files.is_empty() {
-        return Err(Error::NoModelFiles { location: format!("mlflow-artifacts:/{folder}") });
+        return Err(Error::NoFiles { location: format!("mlflow-artifacts:/{folder}") });
     }
     let mut n_left = max_bytes;
     for path in files {
-        let ask = Ask {
-            action: "read a model",
-            method: &Method::GET,
-            path: &path_of(folder, &path),
-            query: &[],
-            is_file: true,
-        };
-        // What a server says of sizes may be wrong; what is read counts.
-        let mut n_bytes = 0;
-        http.get_file(ask, n_left, |content| {
-            let mut counted = Counted { content, n_bytes: 0 };
-            let written = artifacts::write(target, &path, &mut counted);
-            n_bytes = counted.n_bytes;
-            written
+        let write = &mut |content: &mut dyn Read| artifacts::write(target, &path, content);
+        n_left -= fetch(http, folder, &path, n_left, write).map_err(|error| match error {
+            Error::ArtifactTooLarge { path, .. } => Error::ArtifactTooLarge { path, max_bytes },
+            error => error,
         })?;
-        n_left = n_left.checked_sub(n_bytes).ok_or(Error::ArtifactTooLarge { path, max_bytes })?;
     }
     Ok(())
 }
 
-/// Files of a model at most, and folders in one another: a server could list them without an end.
-const MAX_MODEL_FILES: usize = 10_000;
-const MAX_MODEL_DEPTH: usize = 32;
+/// Files in a folder at most, and folders in one another: a server could list them without an end.
+const MAX_FILES: usize = 10_000;
+const MAX_DEPTH: usize = 32;
 
 /// Paths of the files in and below `folder/below`, from `folder`.
 fn collect_files(http: &Http, folder: &str, below: &str, files: &mut Vec<String>) -> Result<()> {
     let absolute = if below.is_empty() { folder.to_owned() } else { format!("{folder}/{below}") };
     let ask = Ask {
-        action: "list the files of a model",
+        action: "list artifacts",
         method: &Method::GET,
         path: "/api/2.0/mlflow-artifacts/artifacts",
         query: &[("path", absolute.as_str())],
@@ -204,26 +241,27 @@ fn collect_files(http: &Http, folder: &str, below: &str, files: &mut Vec<String>
     for file in answer.files {
         let path = if below.is_empty() { file.path } else { format!("{below}/{}", file.path) };
         artifacts::check_path(&path)?;
-        if files.len() == MAX_MODEL_FILES || path.split('/').count() > MAX_MODEL_DEPTH {
-            let expected = format!("expected at most {MAX_MODEL_FILES} files, {MAX_MODEL_DEPTH} folders deep");
-            return Err(Error::Invalid { what: "model on the server", value: folder.to_owned(), expected });
+        if files.len() == MAX_FILES || path.split('/').count() > MAX_DEPTH {
+            let expected = format!("expected at most {MAX_FILES} files, {MAX_DEPTH} folders deep");
+            return Err(Error::Invalid { what: "artifact folder on the server", value: folder.to_owned(), expected });
         }
         if file.is_dir { collect_files(http, folder, &path, files)? } else { files.push(path) }
     }
     Ok(())
 }
 
-/// Counts what is read.
+/// Counts what is read, and fails at more than `max_bytes`.
 struct Counted<'a> {
     content: &'a mut dyn Read,
     n_bytes: u64,
+    max_bytes: u64,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.content.read(buffer)?;
         self.n_bytes += n as u64;
-        Ok(n)
+        if self.n_bytes > self.max_bytes { Err(std::io::Error::other("it is too large")) } else { Ok(n) }
     }
 }
 

@@ -389,14 +389,23 @@ impl Store for RestStore {
             .ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
     }
 
-    fn model_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
+    fn download_artifact(&mut self, run_id: &str, path: &str, target: &Path, max_bytes: u64) -> Result<()> {
+        crate::artifacts::check_path(path)?;
+        let place = self.place(run_id)?;
+        match artifacts::download_file(&self.http, run_id, &place, path, target, max_bytes)? {
+            true => Ok(()),
+            false => Err(Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() }),
+        }
+    }
+
+    fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
         Ok(match Place::of(&self.http, location, artifacts::MODEL_PARTS)? {
             Place::Folder(folder) => Some(folder),
             Place::Server(_) => None,
         })
     }
 
-    fn download_model(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
+    fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
         let place = Place::of(&self.http, location, artifacts::MODEL_PARTS)?;
         artifacts::download(&self.http, &place, target, max_bytes)
     }

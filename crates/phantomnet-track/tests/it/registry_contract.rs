@@ -171,18 +171,18 @@ pub(crate) fn a_model_is_found_by_every_uri(store: &mut dyn Store) {
         assert_eq!(found.logged.as_ref().map(|model| &model.id), Some(&logged.id), "{uri}");
         assert_eq!(found.version.is_some(), uri.contains(&name), "{uri}");
         let target = tempfile::tempdir().expect("folder");
-        store.download_model(&found.location, &target.path().join("new/model"), 99).expect("downloaded");
+        store.download_folder(&found.location, &target.path().join("new/model"), 99).expect("downloaded");
         check_files(&target.path().join("new/model"));
-        if let Some(folder) = store.model_folder(&found.location).expect("known") {
+        if let Some(folder) = store.local_folder(&found.location).expect("known") {
             check_files(&folder);
         }
     }
     assert_eq!(found(store, &format!("models:/{name}/latest")).expect("found").version.map(|v| v.version), Some(last));
     let target = tempfile::tempdir().expect("folder");
-    let too_large = store.download_model(&logged.artifact_location, target.path(), 13);
+    let too_large = store.download_folder(&logged.artifact_location, target.path(), 13);
     assert!(matches!(too_large, Err(Error::ArtifactTooLarge { .. })), "{too_large:?}");
-    let nothing = store.download_model(&other.artifact_location, target.path(), 99);
-    assert!(matches!(nothing, Err(Error::NoModelFiles { .. })), "{nothing:?}");
+    let nothing = store.download_folder(&other.artifact_location, target.path(), 99);
+    assert!(matches!(nothing, Err(Error::NoFiles { .. })), "{nothing:?}");
 
     let error = |store: &mut dyn Store, uri: &str| found(store, uri).expect_err("not there");
     assert!(matches!(error(store, &format!("models:/{name}/99")), Error::ModelVersionNotFound { version: 99, .. }));
@@ -200,7 +200,7 @@ pub(crate) fn a_model_may_lie_among_the_artifacts_of_its_run(store: &mut dyn Sto
     let found = found(store, &format!("runs:/{}/old/model", run.id)).expect("found");
     assert_eq!((found.logged, found.version), (None, None));
     let target = tempfile::tempdir().expect("folder");
-    store.download_model(&found.location, target.path(), 99).expect("downloaded");
+    store.download_folder(&found.location, target.path(), 99).expect("downloaded");
     assert_eq!(std::fs::read(target.path().join("MLmodel")).expect("file"), b"flavors: {}");
 }
 

@@ -271,6 +271,19 @@ pub(crate) fn artifacts_are_written_and_read(store: &mut dyn Store) {
     for path in ["unknown.txt", "plots", "config.toml/x"] {
         assert!(matches!(store.read_artifact(&run.id, path, 9), Err(Error::ArtifactNotFound { .. })), "{path}");
     }
+    let target = folder.path().join("got");
+    for (path, content) in [("config.toml", "seed = 2"), ("plots/roc.svg", "<svg/>"), ("empty.txt", "")] {
+        store.download_artifact(&run.id, path, &target, 8).expect("downloaded");
+        assert_eq!(std::fs::read_to_string(&target).expect("file"), content);
+    }
+    let too_large = store.download_artifact(&run.id, "config.toml", &target, 7);
+    assert!(matches!(too_large, Err(Error::ArtifactTooLarge { max_bytes: 7, .. })), "{too_large:?}");
+    for path in ["unknown.txt", "plots"] {
+        let missing = store.download_artifact(&run.id, path, &target, 9);
+        assert!(matches!(missing, Err(Error::ArtifactNotFound { .. })), "{path}");
+    }
+    assert_eq!(std::fs::read_to_string(&target).expect("the file before is left"), "");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 2, "no part of a file is left");
     assert!(matches!(store.log_artifact(&run.id, "x", &folder.path().join("none")), Err(Error::Io { .. })));
     assert!(store.log_artifact(&run.id, "x", folder.path()).is_err());
     assert_eq!(listed(store, None).len(), 3);
@@ -282,6 +295,7 @@ pub(crate) fn artifact_paths_stay_inside(store: &mut dyn Store) {
         for result in [
             store.log_artifact_bytes(&run.id, path, b"x"),
             store.read_artifact(&run.id, path, 9).map(drop),
+            store.download_artifact(&run.id, path, Path::new("nowhere"), 9),
             store.list_artifacts(&run.id, Some(path)).map(drop),
         ] {
             assert!(matches!(result, Err(Error::Invalid { what: "artifact path", .. })), "{path}");

@@ -48,7 +48,7 @@ pub fn model_source(model: &str, tracking: &Tracking) -> Result<ModelSource, Fai
 /// # Errors
 /// Of kind environment.
 pub fn fetch(store: &mut dyn Store, found: FoundModel) -> Result<ModelSource, Failure> {
-    if let Some(path) = store.model_folder(&found.location).map_err(track_failure)? {
+    if let Some(path) = store.local_folder(&found.location).map_err(track_failure)? {
         return Ok(ModelSource { path, found: Some(found), _copy: None });
     }
     let copy = tempfile::Builder::new().prefix("phantomnet-model-").tempdir().map_err(|e| {
@@ -57,7 +57,7 @@ pub fn fetch(store: &mut dyn Store, found: FoundModel) -> Result<ModelSource, Fa
             .hint("TMPDIR names the place of such folders")
     })?;
     let path = copy.path().join("model");
-    store.download_model(&found.location, &path, MAX_MODEL_BYTES).map_err(track_failure)?;
+    store.download_folder(&found.location, &path, MAX_MODEL_BYTES).map_err(track_failure)?;
     Ok(ModelSource { path, found: Some(found), _copy: Some(copy) })
 }
 
@@ -74,6 +74,6 @@ pub fn download(store: &mut dyn Store, location: &str, target: &Path) -> Result<
     let staging =
         tempfile::Builder::new().prefix(".partial-").tempdir_in(parent).map_err(|e| Failure::of_writing(parent, e))?;
     let partial = staging.path().join("model");
-    store.download_model(location, &partial, MAX_MODEL_BYTES).map_err(track_failure)?;
+    store.download_folder(location, &partial, MAX_MODEL_BYTES).map_err(track_failure)?;
     std::fs::rename(&partial, target).map_err(|e| Failure::of_writing(target, e))
 }
