@@ -79,7 +79,8 @@ pub fn paired_gains(
     };
     let gains = |counts: &[u8]| -> Vec<f64> {
         let pairs = values(&first, counts).into_iter().zip(values(&second, counts));
-        pairs.zip(&signs).map(|((first, second), sign)| sign * (second - first)).collect()
+        // Nothing has no sign.
+        pairs.zip(&signs).map(|((first, second), sign)| sign * (second - first) + 0.0).collect()
     };
     let rng = Rng::new(opts.seed).fork(STREAM);
     let resampled: Vec<Vec<f64>> = (0..opts.n_resamples)

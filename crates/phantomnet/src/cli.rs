@@ -205,7 +205,10 @@ pub enum RunsCommand {
         #[allow(missing_docs, reason = "documented on the type")]
         store: StoreArgs,
     },
-    /// One run: params, metrics, artifacts
+    /// Artifacts of a run
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
+    /// One run: params, metrics with their course, artifacts
     Show {
         /// Run id, the beginning of one, or a run name
         run: String,
@@ -237,11 +240,39 @@ pub enum RunsCommand {
         #[allow(missing_docs, reason = "documented on the type")]
         common: CommonArgs,
     },
-    /// Params that differ and metrics side by side
+    /// Params that differ, metrics side by side, and what the runs after the first gain over it
     Compare {
         /// Run ids, beginnings of ids, or run names
         #[arg(required = true, num_args = 2..)]
         runs: Vec<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+}
+
+/// `runs artifacts ...`
+#[derive(Debug, Subcommand)]
+pub enum ArtifactsCommand {
+    /// What lies in the run's artifacts, or in a folder of them
+    List {
+        /// Run id, the beginning of one, or a run name
+        run: String,
+        /// Folder
+        path: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
+    /// Copies a file, or a folder with all in it
+    Get {
+        /// Run id, the beginning of one, or a run name
+        run: String,
+        /// File or folder
+        path: String,
+        /// Where it goes [default: its name, in the working directory]; `-` prints a file
+        #[arg(short, long, value_name = "PATH")]
+        output: Option<PathBuf>,
         #[command(flatten)]
         #[allow(missing_docs, reason = "documented on the type")]
         store: StoreArgs,

@@ -1,5 +1,7 @@
 //! One command a file: resolve the flags, do the work, say what came of it.
 
+mod artifacts;
+mod compare;
 pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod latency;
@@ -9,6 +11,7 @@ pub(crate) mod predict;
 mod predict_output;
 mod promote;
 pub(crate) mod runs;
+mod show_run;
 pub(crate) mod train;
 
 use std::io::Write;

@@ -1,13 +1,11 @@
 //! `phantomnet runs`
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use phantomnet_learn::metrics::MetricMap;
 use phantomnet_track::{PushedEntry, Run, RunInfo, RunQuery, Store};
 use serde_json::{Value, json};
 
-use super::{figure, print_data, with_interval};
+use super::{artifacts, compare, figure, print_data, show_run};
 use crate::cli::{CommonArgs, RunsCommand, StoreArgs};
 use crate::failure::{Failure, Kind, nearest, visible};
 use crate::pipeline::{self, open_existing_store, track_failure};
@@ -29,8 +27,9 @@ pub(crate) fn run(command: &RunsCommand) -> Result<ExitCode, Failure> {
             let query = RunQuery { filter, order_by, max_results: *limit, ..RunQuery::default() };
             list(experiment.as_deref(), query, store)
         }
-        RunsCommand::Show { run, store } => show(run, store),
-        RunsCommand::Compare { runs, store } => compare(runs, store),
+        RunsCommand::Artifacts(command) => artifacts::run(command),
+        RunsCommand::Show { run, store } => show_run::run(run, store),
+        RunsCommand::Compare { runs, store } => compare::run(runs, store),
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -100,7 +99,7 @@ fn pushed_document(entry: &PushedEntry) -> Value {
     })
 }
 
-fn open(args: &StoreArgs) -> Result<Box<dyn Store>, Failure> {
+pub(super) fn open(args: &StoreArgs) -> Result<Box<dyn Store>, Failure> {
     open_existing_store(&args.resolve()?.tracking.uri)
 }
 
@@ -141,80 +140,7 @@ fn list(experiment: Option<&str>, query: RunQuery, args: &StoreArgs) -> Result<(
     print_data(terminal::table(&rows).trim_end())
 }
 
-fn show(run: &str, args: &StoreArgs) -> Result<(), Failure> {
-    let mut store = open(args)?;
-    let run = store.run(run).map_err(track_failure)?;
-    let experiments = store.experiments().map_err(track_failure)?;
-    let experiment = experiments.iter().find(|e| e.id == run.info.experiment_id).map_or("", |e| e.name.as_str());
-    let artifacts = store.list_artifacts(&run.info.id, None).map_err(track_failure)?;
-    if args.common.json {
-        let mut document = document(&run, experiment);
-        document["artifacts"] = artifacts.iter().map(|a| Value::from(a.path.clone())).collect();
-        document["model_ids"] = json!(run.model_ids);
-        return terminal::print_json(&document);
-    }
-    let mut text = format!("{} ({})\n", visible(&run.info.name), run.info.id);
-    let duration = run
-        .info
-        .end_time_ms
-        .map_or_else(String::new, |end| format!(", {:.2} s", (end - run.info.start_time_ms) as f64 / 1000.0));
-    text.push_str(&format!(
-        "{} in {}, by {}{duration}\n",
-        run.info.status,
-        visible(experiment),
-        visible(&run.info.user)
-    ));
-    let pairs = |title: &str, pairs: Vec<Vec<String>>| {
-        if pairs.is_empty() { String::new() } else { format!("\n{title}\n{}", terminal::table(&pairs)) }
-    };
-    text += &pairs("params", run.params.iter().map(|(k, v)| vec![visible(k), visible(v)]).collect());
-    let plain = |key: &str| !key.ends_with(".lo") && !key.ends_with(".hi");
-    let metrics: MetricMap = run.metrics.iter().map(|(key, m)| (key.clone(), m.value)).collect();
-    let metric = |key: &str| with_interval(&metrics, key);
-    text += &pairs("metrics", run.metrics.keys().filter(|k| plain(k)).map(|k| vec![visible(k), metric(k)]).collect());
-    text += &pairs("tags", run.tags.iter().map(|(k, v)| vec![visible(k), visible(v)]).collect());
-    text += &pairs("artifacts", artifacts.iter().map(|a| vec![visible(&a.path)]).collect());
-    print_data(text.trim_end())
-}
-
-fn compare(names: &[String], args: &StoreArgs) -> Result<(), Failure> {
-    let mut store = open(args)?;
-    let runs: Vec<Run> = names.iter().map(|n| store.run(n).map_err(track_failure)).collect::<Result<_, _>>()?;
-    let param_keys: BTreeSet<&String> = runs.iter().flat_map(|r| r.params.keys()).collect();
-    let differs = |key: &&&String| runs.iter().any(|r| r.params.get(**key) != runs[0].params.get(**key));
-    let params: Vec<&String> = param_keys.iter().filter(differs).copied().collect();
-    let metrics: BTreeSet<&String> = runs.iter().flat_map(|r| r.metrics.keys()).collect();
-    if args.common.json {
-        let column = |r: &Run| {
-            let of = |keys: &mut dyn Iterator<Item = &String>, get: &dyn Fn(&str) -> Value| -> Value {
-                Value::Object(keys.map(|k| (k.clone(), get(k))).collect())
-            };
-            json!({
-                "run_id": r.info.id,
-                "run_name": r.info.name,
-                "params": of(&mut params.iter().copied(), &|k| r.params.get(k).map_or(Value::Null, |v| json!(v))),
-                "metrics": of(&mut metrics.iter().copied(), &|k| r.metrics.get(k).map_or(Value::Null, |m| json!(m.value))),
-            })
-        };
-        return terminal::print_json(&Value::Array(runs.iter().map(column).collect()));
-    }
-    let head = |title: &str| {
-        std::iter::once(title.to_owned()).chain(runs.iter().map(|r| visible(&r.info.name))).collect::<Vec<_>>()
-    };
-    let mut rows = vec![head("params that differ")];
-    for key in params {
-        let cell = |r: &Run| r.params.get(key).map_or_else(String::new, |v| visible(v));
-        rows.push(std::iter::once(visible(key)).chain(runs.iter().map(cell)).collect());
-    }
-    rows.push(head("metrics"));
-    for key in metrics.iter().filter(|k| !k.ends_with(".lo") && !k.ends_with(".hi")) {
-        let cell = |r: &Run| r.metrics.get(*key).map_or_else(String::new, |m| figure(m.value));
-        rows.push(std::iter::once(visible(key)).chain(runs.iter().map(cell)).collect());
-    }
-    print_data(terminal::table(&rows).trim_end())
-}
-
-fn document(run: &Run, experiment: &str) -> Value {
+pub(super) fn document(run: &Run, experiment: &str) -> Value {
     let metrics: serde_json::Map<String, Value> =
         run.metrics.iter().map(|(k, m)| (k.clone(), json!(m.value))).collect();
     json!({

@@ -17,6 +17,7 @@ mod model_folder;
 pub mod model_source;
 mod page;
 mod pictures;
+pub mod predictions;
 pub mod promotion;
 mod record;
 pub mod registration;

@@ -9,8 +9,8 @@ use super::store::{open_existing_store, track_failure};
 use crate::config::Tracking;
 use crate::failure::Failure;
 
-/// Most bytes of a model that is copied from a server.
-const MAX_MODEL_BYTES: u64 = 8 << 30;
+/// Most bytes that are copied from a tracking store at once.
+pub(crate) const MAX_BYTES: u64 = 64 << 30;
 
 /// A model's folder, there as long as this lives.
 #[derive(Debug)]
@@ -57,11 +57,11 @@ pub fn fetch(store: &mut dyn Store, found: FoundModel) -> Result<ModelSource, Fa
             .hint("TMPDIR names the place of such folders")
     })?;
     let path = copy.path().join("model");
-    store.download_folder(&found.location, &path, MAX_MODEL_BYTES).map_err(track_failure)?;
+    store.download_folder(&found.location, &path, MAX_BYTES).map_err(track_failure)?;
     Ok(ModelSource { path, found: Some(found), _copy: Some(copy) })
 }
 
-/// Copies the files of a model to the new folder `target`, which is there whole or not at all.
+/// Copies the files at a location of artifacts to the new folder `target`, which is there whole or not at all.
 ///
 /// # Errors
 /// Of kind config if `target` is there; of kind environment.
@@ -73,7 +73,7 @@ pub fn download(store: &mut dyn Store, location: &str, target: &Path) -> Result<
     std::fs::create_dir_all(parent).map_err(|e| Failure::of_writing(parent, e))?;
     let staging =
         tempfile::Builder::new().prefix(".partial-").tempdir_in(parent).map_err(|e| Failure::of_writing(parent, e))?;
-    let partial = staging.path().join("model");
-    store.download_folder(location, &partial, MAX_MODEL_BYTES).map_err(track_failure)?;
+    let partial = staging.path().join("files");
+    store.download_folder(location, &partial, MAX_BYTES).map_err(track_failure)?;
     std::fs::rename(&partial, target).map_err(|e| Failure::of_writing(target, e))
 }

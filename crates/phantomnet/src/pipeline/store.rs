@@ -22,6 +22,7 @@ pub fn track_failure(error: Error) -> Failure {
         Error::RunNotFound { .. }
         | Error::RunAmbiguous { .. }
         | Error::ModelNotFound { .. }
+        | Error::ArtifactNotFound { .. }
         | Error::RegisteredModelNotFound { .. }
         | Error::ModelVersionNotFound { .. }
         | Error::AliasNotFound { .. }

@@ -7,5 +7,6 @@ mod learners;
 mod models;
 mod program;
 mod reference;
+mod runs;
 mod train;
 mod wrong_input;
