@@ -113,7 +113,7 @@ fn show(uri: &str) -> Result<(), Box<dyn Error>> {
         for artifact in store.list_artifacts(&run.info.id, None)? {
             writeln!(out, "  artifact {} {}", artifact.path, artifact.n_bytes)?;
         }
-        for model_id in &run.model_ids {
+        for model_id in run.models.keys() {
             let model = store.logged_model(model_id)?;
             writeln!(out, "  model {} {:?} {:?}", model.name, model.status, model.params)?;
         }

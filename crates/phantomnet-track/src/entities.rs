@@ -111,8 +111,8 @@ pub struct Run {
     pub tags: BTreeMap<String, String>,
     /// Datasets it read, by name and digest.
     pub inputs: Vec<DatasetInput>,
-    /// Ids of the models it made, in order of their ids.
-    pub model_ids: Vec<String>,
+    /// The models it made, by id: the position of each on the run's step axis.
+    pub models: BTreeMap<String, i64>,
 }
 
 /// Which runs to list.
@@ -280,7 +280,7 @@ pub struct NewLoggedModel {
 }
 
 /// A model in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoggedModel {
     /// `m-` and 32 lower-case hex digits; `models:/<id>` in MLflow.
     pub id: String,
@@ -294,6 +294,10 @@ pub struct LoggedModel {
     pub artifact_location: String,
     /// The run that made it, if known.
     pub source_run_id: Option<String>,
+    /// Kind of model, free text.
+    pub model_type: Option<String>,
+    /// What was measured of it.
+    pub metrics: Vec<Metric>,
     /// Params by key.
     pub params: BTreeMap<String, String>,
     /// Tags by key.

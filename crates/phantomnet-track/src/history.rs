@@ -29,7 +29,7 @@ pub const CHALLENGER: &str = "challenger";
 /// What keys of entries begin with; number and beginning of the hash follow.
 const ENTRY_PREFIX: &str = "phantomnet.history.";
 /// Tag of a version with the hashes of the last entry about it.
-const ENTRY_TAG: &str = "phantomnet.history";
+pub(crate) const ENTRY_TAG: &str = "phantomnet.history";
 /// Digits of a hash in a key.
 const KEY_DIGITS: usize = 16;
 /// Entries of other programs that come in between are made room for this often.

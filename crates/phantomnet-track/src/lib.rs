@@ -49,6 +49,7 @@ mod registry;
 mod rest;
 mod sqlite;
 mod store;
+mod transfer;
 
 pub use active_run::{ActiveRun, ERROR_TAG};
 pub use entities::{
@@ -63,4 +64,8 @@ pub use outbox::{OnAway, OutboxStore, PushedEntry, push_outbox};
 pub use registry::{FoundModel, ModelUri, ModelVersion, NewModelVersion, RegisteredModel, Registry, find_model};
 pub use rest::{Credentials, RestStore, ServerOptions, check_server_uri, is_sent_in_clear};
 pub use sqlite::SqliteStore;
-pub use store::{BOOT_ID_TAG, HOST_TAG, PID_TAG, Store, is_server, open, open_existing, open_existing_with, open_with};
+pub use store::{
+    BOOT_ID_TAG, HOST_TAG, PARENT_RUN_TAG, PID_TAG, REQUEST_TAG, Store, is_server, open, open_existing,
+    open_existing_with, open_with,
+};
+pub use transfer::{COPIED_FROM_TAG, COPIED_RUN_TAG, CopyOptions, copy_run, copy_version};

@@ -175,6 +175,18 @@ pub(crate) fn check_new_model(model: &NewLoggedModel) -> Result<()> {
     check_tags(&model.tags)
 }
 
+/// What a run, model or version is found again by.
+pub(crate) fn check_request_key(key: &str) -> Result<()> {
+    check_length("key", key, 1, 400)?;
+    match key.chars().find(|&c| c.is_control() || matches!(c, '\'' | '"' | '`' | '%')) {
+        Some(c) => {
+            let expected = format!("character {c:?} is not possible");
+            Err(Error::Invalid { what: "key", value: key.to_owned(), expected })
+        }
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn check_registered_name(name: &str) -> Result<()> {
     check_length("registered model name", name, 1, MAX_REGISTERED_NAME_CHARS)?;
     let expected = if let Some(c) = name.chars().find(|&c| matches!(c, '/' | ':') || c.is_control()) {

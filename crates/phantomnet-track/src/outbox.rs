@@ -10,7 +10,6 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::artifacts;
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelRef, ModelStatus, NewLoggedModel,
     NewRun, Param, Run, RunInfo, RunQuery, RunStatus, Tag,
@@ -18,9 +17,10 @@ use crate::entities::{
 use crate::error::{Error, Result};
 use crate::names;
 use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry};
-use crate::rest::{REQUEST_TAG, RestStore, ServerOptions};
+use crate::rest::{RestStore, ServerOptions};
 use crate::sqlite::SqliteStore;
-use crate::store::Store;
+use crate::store::{PARENT_RUN_TAG, REQUEST_TAG, Store};
+use crate::transfer::{copy_one, register_copy};
 
 const SERVER_FILE: &str = "server";
 const LOCK_FILE: &str = "lock";
@@ -211,13 +211,27 @@ impl Store for OutboxStore {
         let missing = || Error::ExperimentNotFound { id: experiment_id.to_owned() };
         let name = self.experiments.get(experiment_id).ok_or_else(missing)?.clone();
         let experiment = self.local.experiment(&name)?;
-        let local = self.local.create_run(&experiment.id, run.clone())?;
+        // The parent has another id in each store.
+        let parent =
+            run.tags.iter().find(|tag| tag.key == PARENT_RUN_TAG).and_then(|tag| self.runs.get(&tag.value)).cloned();
+        let below = |mut run: NewRun, parent: Option<String>| {
+            let tags = run.tags.iter_mut().filter(|tag| tag.key == PARENT_RUN_TAG);
+            tags.zip(parent).for_each(|(tag, id)| tag.value = id);
+            run
+        };
+        let local_run = below(run.clone(), parent.as_ref().map(|twin| twin.local.clone()));
+        let local = self.local.create_run(&experiment.id, local_run)?;
+        let run = below(run, parent.and_then(|twin| twin.server));
         let created = self.online(|server| server.create_run_as(experiment_id, &run, &local.id, false))?;
         let twin = Twin { local: local.id.clone(), server: created.as_ref().map(|info| info.id.clone()) };
         let info = created.unwrap_or(local);
         self.open.insert(info.id.clone());
         self.runs.insert(info.id.clone(), twin);
         Ok(info)
+    }
+
+    fn create_run_once(&mut self, experiment_id: &str, run: NewRun, key: &str) -> Result<RunInfo> {
+        self.server.create_run_once(experiment_id, run, key)
     }
 
     fn log_batch(&mut self, run_id: &str, metrics: &[Metric], params: &[Param], tags: &[Tag]) -> Result<()> {
@@ -257,6 +271,10 @@ impl Store for OutboxStore {
         let model = created.unwrap_or(local);
         self.models.insert(model.id.clone(), twin);
         Ok(model)
+    }
+
+    fn create_logged_model_once(&mut self, model: NewLoggedModel, key: &str) -> Result<LoggedModel> {
+        self.server.create_logged_model_once(model, key)
     }
 
     fn logged_model(&mut self, model_id: &str) -> Result<LoggedModel> {
@@ -323,7 +341,7 @@ impl Store for OutboxStore {
     }
 }
 
-/// What is logged and registered goes both ways; all else is the server's.
+/// What is registered goes both ways; all else is the server's.
 impl Registry for OutboxStore {
     fn registered_models(&mut self) -> Result<Vec<RegisteredModel>> {
         self.server.registered_models()
@@ -350,6 +368,10 @@ impl Registry for OutboxStore {
         let version = created.unwrap_or_else(|| local.clone());
         self.versions.insert((version.name.clone(), version.version), local.version);
         Ok(version)
+    }
+
+    fn create_model_version_once(&mut self, version: NewModelVersion, key: &str) -> Result<ModelVersion> {
+        self.server.create_model_version_once(version, key)
     }
 
     fn model_versions(&mut self, name: &str) -> Result<Vec<ModelVersion>> {
@@ -453,7 +475,7 @@ pub fn push_outbox(
         let entry = Entry { folder: folder.clone(), _lock: lock };
         let runs = options(&of_entry).and_then(|options| {
             let mut server = RestStore::new(&of_entry, options)?;
-            let runs = push_entry(&mut entry.store()?, &mut server)?;
+            let runs = push_entry(&mut entry.store()?, &mut server, &entry.folder)?;
             entry.remove()?;
             Ok(runs)
         });
@@ -466,7 +488,7 @@ fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-fn push_entry(local: &mut SqliteStore, server: &mut RestStore) -> Result<Vec<RunInfo>> {
+fn push_entry(local: &mut SqliteStore, server: &mut RestStore, scratch: &Path) -> Result<Vec<RunInfo>> {
     let names: HashMap<String, String> = local.experiments()?.into_iter().map(|e| (e.id, e.name)).collect();
     let mut runs = local.runs(&RunQuery {
         experiment_ids: Vec::new(),
@@ -475,87 +497,59 @@ fn push_entry(local: &mut SqliteStore, server: &mut RestStore) -> Result<Vec<Run
         ..RunQuery::default()
     })?;
     runs.reverse();
-    runs.into_iter().map(|run| push_run(local, server, &names[&run.info.experiment_id], run)).collect()
+    let (mut sent, mut infos) = (HashMap::new(), Vec::new());
+    for run in runs {
+        let local_id = run.info.id.clone();
+        let info = push_run(local, server, &names[&run.info.experiment_id], run, &sent, scratch)?;
+        sent.insert(local_id, info.id.clone());
+        infos.push(info);
+    }
+    push_versions(local, server, &sent)?;
+    Ok(infos)
 }
 
-fn push_run(local: &mut SqliteStore, server: &mut RestStore, experiment: &str, run: Run) -> Result<RunInfo> {
-    let local_id = run.info.id.clone();
+/// - `sent`: ids on the server of runs that were sent before, by their local ones.
+fn push_run(
+    local: &mut SqliteStore,
+    server: &mut RestStore,
+    experiment: &str,
+    run: Run,
+    sent: &HashMap<String, String>,
+    scratch: &Path,
+) -> Result<RunInfo> {
     // Nobody works on it: we have the lock.
     if run.info.status == RunStatus::Running {
         let last = run.metrics.values().map(|point| point.timestamp_ms).max().unwrap_or_default();
-        local.end_run(&local_id, RunStatus::Killed, last.max(run.info.start_time_ms))?;
+        local.end_run(&run.info.id, RunStatus::Killed, last.max(run.info.start_time_ms))?;
     }
-    let run = local.run(&local_id)?;
+    let run = local.run(&run.info.id)?;
     let experiment = server.experiment(experiment)?;
-    let tags: Vec<Tag> = run.tags.iter().map(|(key, value)| Tag::new(key, value)).collect();
-    let new = NewRun {
-        name: run.info.name.clone(),
-        user: run.info.user.clone(),
-        start_time_ms: run.info.start_time_ms,
-        tags: tags.clone(),
-    };
-    let info = server.create_run_as(&experiment.id, &new, &local_id, true)?;
-    let params: Vec<Param> = run.params.iter().map(|(key, value)| Param::new(key, value)).collect();
-    server.log_inputs(&info.id, &run.inputs)?;
-    let mut metrics = Vec::new();
-    for key in run.metrics.keys() {
-        let points = local.metric_history(&local_id, key)?.into_iter();
-        metrics.extend(points.map(|point| Metric::new(key, point.value, point.timestamp_ms, point.step)));
-    }
-    server.log_batch(&info.id, &metrics, &params, &tags)?;
-    for model_id in &run.model_ids {
-        push_model(local, server, &info.id, model_id)?;
-    }
-    let root = artifacts::local_folder(&run.info.artifact_uri)?;
-    if root.is_dir() {
-        for path in artifacts::files_below(&root)? {
-            server.log_artifact(&info.id, &path, &root.join(&path))?;
-        }
-    }
-    server.end_run(&info.id, run.info.status, run.info.end_time_ms.unwrap_or(run.info.start_time_ms))?;
-    Ok(RunInfo { status: run.info.status, end_time_ms: run.info.end_time_ms, ..info })
+    let parent = run.tags.get(PARENT_RUN_TAG).map(|id| sent.get(id).unwrap_or(id));
+    let tags = parent.map(|id| Tag::new(PARENT_RUN_TAG, id)).into_iter().collect();
+    copy_one(local, &run, server, &experiment.id, tags, scratch)
 }
 
-fn push_model(local: &mut SqliteStore, server: &mut RestStore, run_id: &str, local_id: &str) -> Result<()> {
-    let model = local.logged_model(local_id)?;
-    let (model_type, step, metrics) = local.model_details(local_id)?;
-    let new = NewLoggedModel {
-        name: model.name,
-        model_type,
-        source_run_id: run_id.to_owned(),
-        step,
-        params: model.params.iter().map(|(key, value)| Param::new(key, value)).collect(),
-        tags: model.tags.iter().map(|(key, value)| Tag::new(key, value)).collect(),
-    };
-    let created = server.create_logged_model_as(&new, local_id, true)?;
-    let root = artifacts::local_folder(&model.artifact_location)?;
-    if root.is_dir() {
-        server.log_model_artifacts(&created.id, &root)?;
-    }
-    let of_server = |metric: Metric| {
-        let model = metric.model.map(|model| ModelRef { model_id: created.id.clone(), ..model });
-        Metric { model, ..metric }
-    };
-    server.log_batch(run_id, &metrics.into_iter().map(of_server).collect::<Vec<_>>(), &[], &[])?;
-    server.finalize_logged_model(&created.id, model.status)?;
-    for registered in local.registered_models()? {
-        for version in local.model_versions(&registered.name)? {
-            if version.model_id() == Some(local_id) {
-                push_version(server, &created.id, version)?;
-            }
+/// Registers what was registered in the entry.
+fn push_versions(local: &mut SqliteStore, server: &mut RestStore, sent: &HashMap<String, String>) -> Result<()> {
+    for name in local.registered_models()?.into_iter().map(|model| model.name) {
+        for version in local.model_versions(&name)? {
+            let (Some(key), Some(model_id)) = (version.tags.get(REQUEST_TAG), version.model_id()) else { continue };
+            let run_id = local.logged_model(model_id)?.source_run_id.and_then(|id| sent.get(&id));
+            let Some(copy) = copy_of(server, run_id, model_id)? else { continue };
+            let created = register_copy(&version, server, &copy, key)?;
+            version.aliases.iter().try_for_each(|alias| server.set_alias(&name, alias, created.version))?;
         }
     }
     Ok(())
 }
 
-fn push_version(server: &mut RestStore, model_id: &str, version: ModelVersion) -> Result<()> {
-    let Some(request_id) = version.tags.get(REQUEST_TAG) else { return Ok(()) };
-    let new = NewModelVersion {
-        name: version.name.clone(),
-        model_id: model_id.to_owned(),
-        description: version.description,
-        tags: version.tags.iter().map(|(key, value)| Tag::new(key, value)).collect(),
-    };
-    let created = server.create_model_version_as(&new, request_id, true)?;
-    version.aliases.iter().try_for_each(|alias| server.set_alias(&version.name, alias, created.version))
+/// Id on the server of a model of the entry, whose run is there.
+fn copy_of(server: &mut RestStore, run_id: Option<&String>, local_id: &str) -> Result<Option<String>> {
+    let Some(run_id) = run_id else { return Ok(None) };
+    for id in server.run(run_id)?.models.into_keys() {
+        if server.logged_model(&id)?.tags.get(REQUEST_TAG).map(String::as_str) == Some(local_id) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }

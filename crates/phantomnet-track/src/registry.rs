@@ -86,6 +86,12 @@ pub trait Registry {
     /// [`Error::ModelNotFound`]; [`Error::Invalid`] for a name that is not possible.
     fn create_model_version(&mut self, version: NewModelVersion) -> Result<ModelVersion>;
 
+    /// The version that was registered with this key; registered if there is none, as [`Store::create_run_once`] does.
+    ///
+    /// # Errors
+    /// Those of [`Registry::create_model_version`]; [`Error::Invalid`] for the key.
+    fn create_model_version_once(&mut self, version: NewModelVersion, key: &str) -> Result<ModelVersion>;
+
     /// All versions of a registered model by number, without deleted ones.
     ///
     /// # Errors
@@ -241,7 +247,7 @@ pub(crate) fn aliases_of(aliases: &BTreeMap<String, u32>, version: u32) -> Vec<S
 }
 
 /// A model in a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FoundModel {
     /// The logged model, unless its files were registered without one.
     pub logged: Option<LoggedModel>,
@@ -289,7 +295,7 @@ fn logged(store: &mut dyn Store, id: &str) -> Result<FoundModel> {
 
 fn of_run(store: &mut dyn Store, run: &str, path: &str) -> Result<FoundModel> {
     let run = store.run(run)?;
-    for id in &run.model_ids {
+    for id in run.models.keys() {
         match logged(store, id) {
             Ok(found) if found.logged.as_ref().is_some_and(|model| model.name == path) => return Ok(found),
             Ok(_) | Err(Error::ModelNotFound { .. }) => {}

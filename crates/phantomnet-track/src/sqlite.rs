@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::names::new_id;
 use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry};
-use crate::store::Store;
+use crate::store::{REQUEST_TAG, Store};
 
 /// How long a call waits for another program's transaction; an MLflow migration takes a few seconds.
 const BUSY_TIMEOUT_S: u64 = 30;
@@ -73,11 +73,6 @@ impl SqliteStore {
         Ok(Self { uri: uri.to_owned(), path, root, connection })
     }
 
-    /// Type of a model, its place on its run's step axis, and its metrics.
-    pub(crate) fn model_details(&mut self, model_id: &str) -> Result<(Option<String>, i64, Vec<Metric>)> {
-        self.read("read a logged model", |tx| read::model_details(tx, model_id))
-    }
-
     /// Does `work` in one short write transaction, undone if it fails.
     fn write<T>(&mut self, action: &'static str, work: impl FnOnce(&Transaction<'_>) -> Attempt<T>) -> Result<T> {
         in_transaction(&mut self.connection, TransactionBehavior::Immediate, work)
@@ -117,6 +112,17 @@ impl Store for SqliteStore {
         self.write("create a run", |tx| write::create_run(tx, experiment_id, id, run))
     }
 
+    fn create_run_once(&mut self, experiment_id: &str, mut run: NewRun, key: &str) -> Result<RunInfo> {
+        limits::check_request_key(key)?;
+        run.tags.push(Tag::new(REQUEST_TAG, key));
+        limits::check_new_run(&run)?;
+        let id = new_id()?;
+        self.write("create a run", |tx| match read::run_of_key(tx, experiment_id, key)? {
+            Some(found) => Ok(found),
+            None => write::create_run(tx, experiment_id, id, run),
+        })
+    }
+
     fn log_batch(&mut self, run_id: &str, metrics: &[Metric], params: &[Param], tags: &[Tag]) -> Result<()> {
         limits::check_metrics(metrics)?;
         limits::check_params(params)?;
@@ -143,6 +149,17 @@ impl Store for SqliteStore {
         limits::check_new_model(&model)?;
         let id = format!("m-{}", new_id()?);
         self.write("create a logged model", |tx| write::create_logged_model(tx, &id, &model, now_ms()))
+    }
+
+    fn create_logged_model_once(&mut self, mut model: NewLoggedModel, key: &str) -> Result<LoggedModel> {
+        limits::check_request_key(key)?;
+        model.tags.push(Tag::new(REQUEST_TAG, key));
+        limits::check_new_model(&model)?;
+        let id = format!("m-{}", new_id()?);
+        self.write("create a logged model", |tx| match read::model_of_key(tx, &model.source_run_id, key)? {
+            Some(found) => read::logged_model(tx, &found),
+            None => write::create_logged_model(tx, &id, &model, now_ms()),
+        })
     }
 
     fn logged_model(&mut self, model_id: &str) -> Result<LoggedModel> {
@@ -234,6 +251,23 @@ impl Registry for SqliteStore {
     fn create_model_version(&mut self, version: NewModelVersion) -> Result<ModelVersion> {
         limits::check_new_version(&version)?;
         self.write("register a model", |tx| registry::create_model_version(tx, &version, now_ms()))
+    }
+
+    fn create_model_version_once(&mut self, mut version: NewModelVersion, key: &str) -> Result<ModelVersion> {
+        limits::check_request_key(key)?;
+        version.tags.push(Tag::new(REQUEST_TAG, key));
+        limits::check_new_version(&version)?;
+        let is_it = |found: &ModelVersion| found.tags.get(REQUEST_TAG).map(String::as_str) == Some(key);
+        self.write("register a model", |tx| {
+            let there = match registry::model_versions(tx, &version.name) {
+                Err(Failure::Refused(Error::RegisteredModelNotFound { .. })) => Vec::new(),
+                there => there?,
+            };
+            match there.into_iter().find(is_it) {
+                Some(found) => Ok(found),
+                None => registry::create_model_version(tx, &version, now_ms()),
+            }
+        })
     }
 
     fn model_versions(&mut self, name: &str) -> Result<Vec<ModelVersion>> {

@@ -17,6 +17,12 @@ pub const PID_TAG: &str = "phantomnet.pid";
 pub const HOST_TAG: &str = "phantomnet.host";
 /// Tag of what is new at every boot of that host.
 pub const BOOT_ID_TAG: &str = "phantomnet.boot_id";
+/// Tag of the run that a run is a part of: a search of its trials, a cross-validation of its folds.
+pub const PARENT_RUN_TAG: &str = "mlflow.parentRunId";
+/// Tag by which a run, model or version is found again: when the answer to its creation was lost, and by [`Store::create_run_once`]
+/// and its like. Creating is the one thing that may not be repeated blindly. What something on the way repeated is found by
+/// it, too, and deleted.
+pub const REQUEST_TAG: &str = "phantomnet.request_id";
 
 /// A place that keeps experiments, runs and models.
 ///
@@ -44,6 +50,14 @@ pub trait Store: Registry + Send {
     /// # Errors
     /// [`Error::ExperimentNotFound`], [`Error::ExperimentDeleted`].
     fn create_run(&mut self, experiment_id: &str, run: NewRun) -> Result<RunInfo>;
+
+    /// The run of the experiment that was created with this key; created if there is none. Safe to repeat.
+    ///
+    /// - `key`: goes into the tag [`REQUEST_TAG`]; no other run may have it. 1 to 400 characters, none of `' " %` and backquotes.
+    ///
+    /// # Errors
+    /// Those of [`Store::create_run`]; [`Error::Invalid`] for the key.
+    fn create_run_once(&mut self, experiment_id: &str, run: NewRun, key: &str) -> Result<RunInfo>;
 
     /// Adds metrics and params to a run, and sets tags. Safe to repeat: a point or param that is there already is left.
     ///
@@ -75,6 +89,12 @@ pub trait Store: Registry + Send {
     /// Takes over the run's params so far (the model's own win) and its user and source tags. Follow with
     /// [`Store::log_model_artifacts`] and [`Store::finalize_logged_model`].
     fn create_logged_model(&mut self, model: NewLoggedModel) -> Result<LoggedModel>;
+
+    /// The model of the run that was created with this key; created if there is none, as [`Store::create_run_once`] does.
+    ///
+    /// # Errors
+    /// Those of [`Store::create_logged_model`]; [`Error::Invalid`] for the key.
+    fn create_logged_model_once(&mut self, model: NewLoggedModel, key: &str) -> Result<LoggedModel>;
 
     /// The model of this id.
     fn logged_model(&mut self, model_id: &str) -> Result<LoggedModel>;

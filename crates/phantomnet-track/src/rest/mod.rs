@@ -33,10 +33,6 @@ use batch::batches;
 use http::{Ask, Attempt, Http, encoded};
 use wire::{CONTEXT_TAG, CreatedExperiment, ExperimentAnswer, ExperimentsAnswer, HistoryAnswer, Nothing, pairs};
 
-/// Tag by which a run or model is found again when the answer to its creation was lost: creating is the one thing that may not
-/// be repeated blindly. What something on the way repeated is found by it, too, and deleted.
-pub(crate) const REQUEST_TAG: &str = "phantomnet.request_id";
-
 /// Runs, experiments and points asked for at once.
 const PAGE: u32 = 1000;
 const HISTORY_PAGE: &str = "25000";
@@ -199,6 +195,11 @@ impl Store for RestStore {
         self.create_run_as(experiment_id, &run, &names::new_id()?, false)
     }
 
+    fn create_run_once(&mut self, experiment_id: &str, run: NewRun, key: &str) -> Result<RunInfo> {
+        limits::check_request_key(key)?;
+        self.create_run_as(experiment_id, &run, key, true)
+    }
+
     fn log_batch(&mut self, run_id: &str, metrics: &[Metric], params: &[Param], tags: &[Tag]) -> Result<()> {
         limits::check_metrics(metrics)?;
         limits::check_params(params)?;
@@ -274,6 +275,11 @@ impl Store for RestStore {
         self.create_logged_model_as(&model, &names::new_id()?, false)
     }
 
+    fn create_logged_model_once(&mut self, model: NewLoggedModel, key: &str) -> Result<LoggedModel> {
+        limits::check_request_key(key)?;
+        self.create_logged_model_as(&model, key, true)
+    }
+
     fn logged_model(&mut self, model_id: &str) -> Result<LoggedModel> {
         let model = self.logged_model_of(model_id)?;
         self.models.insert(model.id.clone());
@@ -299,7 +305,7 @@ impl Store for RestStore {
     fn end_run(&mut self, run_id: &str, status: RunStatus, end_time_ms: i64) -> Result<()> {
         limits::check_end(status, end_time_ms)?;
         let run = self.active_run(run_id)?;
-        for model_id in &run.model_ids {
+        for model_id in run.models.keys() {
             match self.logged_model(model_id) {
                 Ok(model) if model.status == ModelStatus::Pending => {
                     self.finalize_logged_model(model_id, ModelStatus::UploadFailed)?;

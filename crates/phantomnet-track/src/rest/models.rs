@@ -7,10 +7,11 @@ use ureq::http::Method;
 
 use super::http::{Ask, Attempt, encoded};
 use super::wire::{ModelAnswer, ModelsAnswer, Nothing, pairs};
-use super::{REQUEST_TAG, RestStore, gone, is_missing};
+use super::{RestStore, gone, is_missing};
 use crate::entities::{LoggedModel, NewLoggedModel, Run};
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::store::REQUEST_TAG;
 
 impl RestStore {
     pub(super) fn logged_model_of(&self, model_id: &str) -> Result<LoggedModel> {
@@ -30,8 +31,7 @@ impl RestStore {
         let body = json!({"run_id": run_id, "models": [{"model_id": model_id, "step": step}]});
         match self.post::<Nothing>("link a model to its run", "runs/outputs", &body) {
             Err(error) => {
-                let is_linked =
-                    self.run_by_id(run_id)?.is_some_and(|run| Run::from(run).model_ids.contains(&model_id.to_owned()));
+                let is_linked = self.run_by_id(run_id)?.is_some_and(|run| Run::from(run).models.contains_key(model_id));
                 if is_linked { Ok(()) } else { Err(self.explained(run_id, error)) }
             }
             Ok(_) => Ok(()),

@@ -8,11 +8,11 @@ use super::http::{Ask, Attempt};
 use super::wire::{
     LocationAnswer, Nothing, RegisteredModelAnswer, RegisteredModelsAnswer, VersionAnswer, VersionsAnswer, pairs,
 };
-use super::{PAGE, REQUEST_TAG, RestStore, is_missing, pages};
+use super::{PAGE, RestStore, is_missing, pages};
 use crate::entities::Tag;
 use crate::error::{Error, Result};
 use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry, aliases_of};
-use crate::store::Store;
+use crate::store::{REQUEST_TAG, Store};
 use crate::{limits, names};
 
 impl RestStore {
@@ -152,6 +152,11 @@ impl Registry for RestStore {
 
     fn create_model_version(&mut self, version: NewModelVersion) -> Result<ModelVersion> {
         self.create_model_version_as(&version, &names::new_id()?, false)
+    }
+
+    fn create_model_version_once(&mut self, version: NewModelVersion, key: &str) -> Result<ModelVersion> {
+        limits::check_request_key(key)?;
+        self.create_model_version_as(&version, key, true)
     }
 
     fn model_versions(&mut self, name: &str) -> Result<Vec<ModelVersion>> {

@@ -7,11 +7,11 @@ use serde_json::json;
 use super::batch::Batch;
 use super::http::Attempt;
 use super::wire::{Nothing, RunAnswer, RunsAnswer, WireRun, pairs};
-use super::{PAGE, REQUEST_TAG, RestStore, gone, is_experiment_id, is_missing, pages};
+use super::{PAGE, RestStore, gone, is_experiment_id, is_missing, pages};
 use crate::entities::{Metric, NewRun, Run, RunInfo};
 use crate::error::{Error, Result};
 use crate::filter::Order;
-use crate::store::Store;
+use crate::store::{REQUEST_TAG, Store};
 use crate::{limits, names};
 
 impl RestStore {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::entities::{
-    ArtifactEntry, DatasetInput, Experiment, LoggedModel, MetricPoint, ModelStatus, Run, RunInfo, RunStatus,
+    ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelRef, ModelStatus, Run, RunInfo,
+    RunStatus,
 };
 use crate::registry::{ModelVersion, RegisteredModel};
 
@@ -129,6 +130,8 @@ struct WireOutputs {
 #[serde(default)]
 struct WireModelOutput {
     model_id: String,
+    #[serde(deserialize_with = "integer")]
+    step: Option<i64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -166,6 +169,10 @@ pub(super) struct WireMetric {
     timestamp: Option<i64>,
     #[serde(default, deserialize_with = "integer")]
     step: Option<i64>,
+    #[serde(default)]
+    dataset_name: Option<String>,
+    #[serde(default)]
+    dataset_digest: Option<String>,
 }
 
 impl WireMetric {
@@ -199,8 +206,8 @@ impl From<WireRun> for Run {
         let status = RunStatus::from_name(&info.status).unwrap_or(RunStatus::Scheduled);
         let mut inputs: Vec<DatasetInput> = inputs.dataset_inputs.into_iter().map(DatasetInput::from).collect();
         inputs.sort_by(|a, b| (&a.name, &a.digest).cmp(&(&b.name, &b.digest)));
-        let mut model_ids: Vec<String> = outputs.model_outputs.into_iter().map(|model| model.model_id).collect();
-        model_ids.sort();
+        let outputs = outputs.model_outputs.into_iter();
+        let models = outputs.map(|model| (model.model_id, model.step.unwrap_or_default())).collect();
         let info = RunInfo {
             id: info.run_id,
             experiment_id: info.experiment_id,
@@ -213,7 +220,7 @@ impl From<WireRun> for Run {
             artifact_uri: info.artifact_uri,
         };
         let metrics = data.metrics.into_iter().map(|metric| (metric.key.clone(), metric.point())).collect();
-        Self { info, params: map_of(data.params), metrics, tags, inputs, model_ids }
+        Self { info, params: map_of(data.params), metrics, tags, inputs, models }
     }
 }
 
@@ -264,6 +271,7 @@ struct WireModelInfo {
     artifact_uri: String,
     status: String,
     source_run_id: String,
+    model_type: String,
     tags: Vec<Pair>,
 }
 
@@ -271,6 +279,7 @@ struct WireModelInfo {
 #[serde(default)]
 struct WireModelData {
     params: Vec<Pair>,
+    metrics: Vec<WireMetric>,
 }
 
 /// Names of the status of a model, as [`ModelStatus::code`] numbers them.
@@ -285,6 +294,15 @@ impl From<WireModel> for LoggedModel {
     fn from(wire: WireModel) -> Self {
         let WireModel { info, data } = wire;
         let code = MODEL_STATUSES.iter().position(|name| *name == info.status).unwrap_or_default();
+        let of_model = |wire: WireMetric| {
+            let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+            let (dataset_name, dataset_digest) = (text(&wire.dataset_name), text(&wire.dataset_digest));
+            let MetricPoint { value, timestamp_ms, step } = wire.point();
+            let model = ModelRef { model_id: info.model_id.clone(), dataset_name, dataset_digest };
+            Metric::new(wire.key, value, timestamp_ms, step).of_model(model)
+        };
+        let mut metrics: Vec<Metric> = data.metrics.into_iter().map(of_model).collect();
+        metrics.sort_by(|a, b| (&a.key, a.step, a.timestamp_ms).cmp(&(&b.key, b.step, b.timestamp_ms)));
         Self {
             id: info.model_id,
             experiment_id: info.experiment_id,
@@ -292,6 +310,8 @@ impl From<WireModel> for LoggedModel {
             status: ModelStatus::from_code(code as i64).unwrap_or(ModelStatus::Unspecified),
             artifact_location: info.artifact_uri,
             source_run_id: Some(info.source_run_id).filter(|id| !id.is_empty()),
+            model_type: Some(info.model_type).filter(|text| !text.is_empty()),
+            metrics,
             params: map_of(data.params),
             tags: map_of(info.tags),
         }

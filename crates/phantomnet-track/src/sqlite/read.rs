@@ -124,6 +124,32 @@ pub(super) fn runs(tx: &Transaction<'_>, query: &RunQuery) -> Attempt<Vec<Run>> 
     runs_of(tx, &ids)
 }
 
+/// The run of an experiment that was created with this key.
+pub(super) fn run_of_key(tx: &Transaction<'_>, experiment_id: &str, key: &str) -> Attempt<Option<RunInfo>> {
+    let found: Option<String> = tx
+        .query_row(
+            "SELECT r.run_uuid FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid WHERE t.key = ?1 AND t.value = ?2 \
+             AND r.experiment_id = ?3 AND r.lifecycle_stage = 'active' ORDER BY r.start_time, r.run_uuid LIMIT 1",
+            params![crate::store::REQUEST_TAG, key, row_id(experiment_id)],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(id) = found else { return Ok(None) };
+    Ok(runs_of(tx, &[id])?.pop().map(|run| run.info))
+}
+
+/// Id of the model of a run that was created with this key.
+pub(super) fn model_of_key(tx: &Transaction<'_>, run_id: &str, key: &str) -> Attempt<Option<String>> {
+    let found = tx.query_row(
+        "SELECT i.destination_id FROM inputs i JOIN logged_model_tags t ON t.model_id = i.destination_id \
+         WHERE i.source_type = 'RUN_OUTPUT' AND i.source_id = ?1 AND i.destination_type = 'MODEL_OUTPUT' \
+         AND t.tag_key = ?2 AND t.tag_value = ?3 LIMIT 1",
+        params![run_id, crate::store::REQUEST_TAG, key],
+        |row| row.get(0),
+    );
+    Ok(found.optional()?)
+}
+
 pub(super) fn run(tx: &Transaction<'_>, run: &str) -> Attempt<Run> {
     match active_run(tx, run) {
         Ok(_) => return only(run, runs_of(tx, &[run.to_owned()])?),
@@ -193,7 +219,7 @@ fn runs_of(tx: &Transaction<'_>, ids: &[String]) -> Attempt<Vec<Run>> {
         Ok(())
     })?;
     for_each_of(tx, &mut found, &wanted, OUTPUTS, |run, row| {
-        run.model_ids.push(row.get(1)?);
+        run.models.insert(row.get(1)?, row.get::<_, Option<i64>>(2)?.unwrap_or_default());
         Ok(())
     })?;
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
@@ -210,7 +236,7 @@ const INPUTS: &str = "SELECT i.destination_id, d.name, d.digest, d.dataset_sourc
                       LEFT JOIN input_tags t ON t.input_uuid = i.input_uuid AND t.name = 'mlflow.data.context' \
                       WHERE i.destination_type = 'RUN' AND i.source_type = 'DATASET' \
                       AND i.destination_id IN (SELECT value FROM json_each(?1)) ORDER BY d.name, d.digest";
-const OUTPUTS: &str = "SELECT source_id, destination_id FROM inputs WHERE source_type = 'RUN_OUTPUT' \
+const OUTPUTS: &str = "SELECT source_id, destination_id, step FROM inputs WHERE source_type = 'RUN_OUTPUT' \
                        AND destination_type = 'MODEL_OUTPUT' AND source_id IN (SELECT value FROM json_each(?1)) \
                        ORDER BY destination_id";
 
@@ -257,7 +283,7 @@ fn empty_run(info: RunInfo) -> Run {
         metrics: BTreeMap::new(),
         tags: BTreeMap::new(),
         inputs: Vec::new(),
-        model_ids: Vec::new(),
+        models: BTreeMap::new(),
     }
 }
 
@@ -295,8 +321,10 @@ pub(super) fn logged_model(tx: &Transaction<'_>, model_id: &str) -> Attempt<Logg
     };
     let params = pairs("SELECT param_key, param_value FROM logged_model_params WHERE model_id = ?1")?;
     let tags = pairs("SELECT tag_key, tag_value FROM logged_model_tags WHERE model_id = ?1")?;
+    let metrics = model_metrics(tx, model_id)?;
     tx.query_row(
-        "SELECT experiment_id, name, status, artifact_location, source_run_id FROM logged_models WHERE model_id = ?1",
+        "SELECT experiment_id, name, status, artifact_location, source_run_id, model_type FROM logged_models \
+         WHERE model_id = ?1",
         [model_id],
         |row| {
             Ok(LoggedModel {
@@ -306,6 +334,8 @@ pub(super) fn logged_model(tx: &Transaction<'_>, model_id: &str) -> Attempt<Logg
                 status: ModelStatus::from_code(row.get(2)?).unwrap_or(ModelStatus::Unspecified),
                 artifact_location: row.get(3)?,
                 source_run_id: row.get(4)?,
+                model_type: row.get(5)?,
+                metrics,
                 params,
                 tags,
             })
@@ -315,18 +345,7 @@ pub(super) fn logged_model(tx: &Transaction<'_>, model_id: &str) -> Attempt<Logg
     .ok_or_else(|| Error::ModelNotFound { id: model_id.to_owned() }.into())
 }
 
-/// Type of a model, step of the link to it from its run, and its metrics.
-pub(super) fn model_details(tx: &Transaction<'_>, model_id: &str) -> Attempt<(Option<String>, i64, Vec<Metric>)> {
-    require_model(tx, model_id)?;
-    let model_type =
-        tx.query_row("SELECT model_type FROM logged_models WHERE model_id = ?1", [model_id], |row| row.get(0))?;
-    let step: Option<i64> = tx
-        .query_row(
-            "SELECT step FROM inputs WHERE source_type = 'RUN_OUTPUT' AND destination_id = ?1 LIMIT 1",
-            [model_id],
-            |row| row.get(0),
-        )
-        .optional()?;
+fn model_metrics(tx: &Transaction<'_>, model_id: &str) -> Attempt<Vec<Metric>> {
     let metrics = tx
         .prepare(
             "SELECT metric_name, metric_value, metric_timestamp_ms, metric_step, dataset_name, dataset_digest \
@@ -335,11 +354,11 @@ pub(super) fn model_details(tx: &Transaction<'_>, model_id: &str) -> Attempt<(Op
         .query_map([model_id], |row| {
             let model =
                 ModelRef { model_id: model_id.to_owned(), dataset_name: row.get(4)?, dataset_digest: row.get(5)? };
-            let key: String = row.get(0)?;
-            Ok(Metric::new(key, row.get(1)?, row.get(2)?, row.get(3)?).of_model(model))
+            let (key, value): (String, Option<f64>) = (row.get(0)?, row.get(1)?);
+            Ok(Metric::new(key, value.unwrap_or(f64::NAN), row.get(2)?, row.get(3)?).of_model(model))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    Ok((model_type, step.unwrap_or_default(), metrics))
+    Ok(metrics)
 }
 
 /// A RUNNING run of this system, and the process it belongs to.

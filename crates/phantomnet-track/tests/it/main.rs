@@ -3,6 +3,7 @@
 mod http_server;
 mod registry_contract;
 mod store_contract;
+mod transfer_contract;
 
 mod active_run;
 mod concurrency;

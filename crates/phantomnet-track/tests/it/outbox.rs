@@ -91,7 +91,7 @@ fn check_arrived(store: &mut dyn Store, name: &str) {
     assert_eq!(run.metrics["accuracy"].value, 0.9);
     assert_eq!(store.metric_history(&info.id, "roc_auc").expect("history").len(), 1);
     assert_eq!(store.read_artifact(&info.id, "plots/roc.svg", 99).expect("artifact"), b"<svg/>");
-    let [model_id] = run.model_ids.as_slice() else { panic!("one model, not {:?}", run.model_ids) };
+    let [model_id] = run.models.keys().collect::<Vec<_>>()[..] else { panic!("one model, not {:?}", run.models) };
     let model = store.logged_model(model_id).expect("model");
     assert_eq!((model.status, model.params["seed"].as_str()), (ModelStatus::Ready, "7"));
     let versions = store.model_versions(name).expect("registered");

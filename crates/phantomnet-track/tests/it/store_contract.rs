@@ -24,7 +24,8 @@ macro_rules! store_contract {
             stale_runs_of_this_host_are_closed,
             a_model_is_registered_in_versions, an_alias_means_one_version, registered_models_are_tagged_and_described,
             a_deleted_version_keeps_its_number, a_model_is_found_by_every_uri,
-            a_model_may_lie_among_the_artifacts_of_its_run, decisions_are_recorded_in_a_chain,
+            a_model_may_lie_among_the_artifacts_of_its_run, decisions_are_recorded_in_a_chain, creating_once_creates_once,
+            runs_are_copied_here_and_back,
         }
     };
     ($(#[$attribute:meta])* $open:path: $($check:ident),* $(,)?) => {
@@ -45,6 +46,7 @@ macro_rules! store_contract {
 pub(crate) use store_contract;
 
 pub(crate) use crate::registry_contract::*;
+pub(crate) use crate::transfer_contract::*;
 
 /// The name with what no other name of this store ends in.
 pub(crate) fn unique(name: &str) -> String {
@@ -334,7 +336,7 @@ pub(crate) fn a_model_becomes_ready(store: &mut dyn Store) {
     assert_eq!(model.params, pairs(&[("n_estimators", "300"), ("format", "onnx"), ("seed", "7")]));
     let tags = [("mlflow.user", "ana"), ("mlflow.source.name", "phantomnet"), ("stage", "test")];
     assert_eq!(model.tags, pairs(&tags));
-    assert_eq!(store.run(&run.id).expect("found").model_ids, std::slice::from_ref(&model.id));
+    assert_eq!(store.run(&run.id).expect("found").models, BTreeMap::from([(model.id.clone(), 0)]));
 
     store.log_model_artifacts(&model.id, folder.path()).expect("copied");
     let judged = ModelRef {

@@ -28,7 +28,7 @@ pub(super) fn run(name: &str, args: &StoreArgs) -> Result<(), Failure> {
     if args.common.json {
         let mut document = document(&run, experiment);
         document["artifacts"] = artifacts.iter().map(|a| Value::from(a.path.clone())).collect();
-        document["model_ids"] = json!(run.model_ids);
+        document["model_ids"] = json!(run.models.keys().collect::<Vec<_>>());
         let points = |points: &Vec<MetricPoint>| {
             points.iter().map(|p| json!({"step": p.step, "timestamp_ms": p.timestamp_ms, "value": p.value})).collect()
         };
@@ -59,7 +59,7 @@ pub(super) fn run(name: &str, args: &StoreArgs) -> Result<(), Failure> {
     text += &pairs("metrics by step", courses.iter().map(|(key, course)| course_row(key, course)).collect());
     text += &pairs("tags", run.tags.iter().map(|(k, v)| vec![visible(k), visible(v)]).collect());
     text += &pairs("artifacts", artifacts.iter().map(|a| vec![visible(&a.path)]).collect());
-    text += &pairs("models", run.model_ids.iter().map(|id| vec![visible(&format!("models:/{id}"))]).collect());
+    text += &pairs("models", run.models.keys().map(|id| vec![visible(&format!("models:/{id}"))]).collect());
     print_data(text.trim_end())
 }
 
