@@ -240,6 +240,21 @@ pub enum RunsCommand {
         #[allow(missing_docs, reason = "documented on the type")]
         common: CommonArgs,
     },
+    /// Copies runs, with the runs below them and their models, from another tracking store; copying again makes no second copy
+    Pull {
+        /// Run ids, beginnings of ids, run names, or versions such as models:/NAME/3, which are registered here, too
+        #[arg(required = true)]
+        runs: Vec<String>,
+        /// The store to copy from
+        #[arg(long, value_name = "URI")]
+        from: String,
+        /// Experiment of the copies [default: that of each run]
+        #[arg(long, value_name = "NAME")]
+        experiment: Option<String>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        store: StoreArgs,
+    },
     /// Params that differ, metrics side by side, and what the runs after the first gain over it
     Compare {
         /// Run ids, beginnings of ids, or run names

@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use phantomnet_track::{PushedEntry, Run, RunInfo, RunQuery, Store};
+use phantomnet_track::{
+    CopyOptions, ModelUri, PushedEntry, Run, RunInfo, RunQuery, Store, copy_run, copy_version, find_model,
+};
 use serde_json::{Value, json};
 
 use super::{artifacts, compare, figure, print_data, show_run};
 use crate::cli::{CommonArgs, RunsCommand, StoreArgs};
 use crate::failure::{Failure, Kind, nearest, visible};
-use crate::pipeline::{self, open_existing_store, track_failure};
+use crate::pipeline::{self, open_existing_store, open_or_create_store, track_failure};
 use crate::terminal;
 
 /// Metrics in the list, as far as a run has them.
@@ -27,6 +29,7 @@ pub(crate) fn run(command: &RunsCommand) -> Result<ExitCode, Failure> {
             let query = RunQuery { filter, order_by, max_results: *limit, ..RunQuery::default() };
             list(experiment.as_deref(), query, store)
         }
+        RunsCommand::Pull { runs, from, experiment, store } => pull(runs, from, experiment.as_deref(), store),
         RunsCommand::Artifacts(command) => artifacts::run(command),
         RunsCommand::Show { run, store } => show_run::run(run, store),
         RunsCommand::Compare { runs, store } => compare::run(runs, store),
@@ -97,6 +100,39 @@ fn pushed_document(entry: &PushedEntry) -> Value {
         "runs": runs,
         "error": entry.runs.as_ref().err().map(ToString::to_string),
     })
+}
+
+fn pull(names: &[String], from: &str, experiment: Option<&str>, args: &StoreArgs) -> Result<(), Failure> {
+    let mut source = open_existing_store(from)?;
+    let mut target = open_or_create_store(&args.resolve()?.tracking.uri)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("phantomnet-pull-")
+        .tempdir()
+        .map_err(|e| Failure::environment("cannot make a folder for files on their way").caused_by(e))?;
+    let options = CopyOptions { experiment, scratch: scratch.path() };
+    let mut documents = Vec::new();
+    for name in names {
+        let document = if ModelUri::is_meant(name) {
+            let uri = name.parse().map_err(track_failure)?;
+            let found = find_model(source.as_mut(), &uri).map_err(track_failure)?;
+            let version = found.version.ok_or_else(|| {
+                Failure::config(format!("`{name}` is no version of a registered model"))
+                    .hint("name its run: models come with the runs that made them")
+            })?;
+            let copy = copy_version(source.as_mut(), &version, target.as_mut(), options).map_err(track_failure)?;
+            terminal::say(&format!("{} is version {} of {} here", visible(name), copy.version, visible(&copy.name)));
+            json!({"from": name, "run_id": copy.run_id, "name": copy.name, "version": copy.version})
+        } else {
+            let copies = copy_run(source.as_mut(), name, target.as_mut(), options).map_err(track_failure)?;
+            for copy in &copies {
+                terminal::say(&format!("copied {} ({})", visible(&copy.name), copy.id));
+            }
+            let ids: Vec<&str> = copies.iter().map(|copy| copy.id.as_str()).collect();
+            json!({"from": name, "run_id": ids.first(), "run_ids": ids})
+        };
+        documents.push(document);
+    }
+    if args.common.json { terminal::print_json(&Value::Array(documents)) } else { Ok(()) }
 }
 
 pub(super) fn open(args: &StoreArgs) -> Result<Box<dyn Store>, Failure> {

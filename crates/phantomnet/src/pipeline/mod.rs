@@ -37,7 +37,7 @@ use serde::Serialize;
 pub use files::push_record;
 pub use judge::{Judgement, judge_probabilities, labels_of, metric_failure};
 pub use learner::learner;
-pub use store::{open_existing_store, push, track_failure};
+pub use store::{open_existing_store, open_or_create_store, push, track_failure};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};

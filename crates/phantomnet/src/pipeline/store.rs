@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use phantomnet_track::{
     Error, OutboxStore, PushedEntry, ServerOptions, Store, check_server_uri, is_sent_in_clear, is_server, open,
-    open_existing_with, push_outbox,
+    open_existing_with, open_with, push_outbox,
 };
 
 use crate::config::Tracking;
@@ -84,6 +84,15 @@ pub(super) fn open_store(tracking: &Tracking) -> Result<Opened, Failure> {
 pub fn open_existing_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
     let options = if is_server(uri) { options(uri)? } else { ServerOptions::default() };
     open_existing_with(uri, options).map_err(track_failure)
+}
+
+/// Opens the store to write to it, and makes an embedded one where there is none. A server that is away is an error.
+///
+/// # Errors
+/// Of kind configuration or environment.
+pub fn open_or_create_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
+    let options = if is_server(uri) { options(uri)? } else { ServerOptions::default() };
+    open_with(uri, options).map_err(track_failure)
 }
 
 /// Sends the runs of the outbox that are for the server at `uri`, or for any.

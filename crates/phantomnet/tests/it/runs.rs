@@ -77,3 +77,33 @@ fn artifacts_are_listed_and_copied() {
         assert!(code == 2 && stderr.contains(message), "{code}: {stderr}");
     }
 }
+
+#[test]
+fn runs_and_models_are_pulled_from_another_store() {
+    let w = Workplace::new();
+    let trained = w.json(&["train", "events.csv", "--register", "ssh", "--json", "--run-name", "first"]);
+    let here = ["--from", "sqlite:///mlflow.db", "--tracking-uri", "sqlite:///other.db", "--json"];
+    let pull = |what: &str, more: &[&str]| w.json(&[&["runs", "pull", what], &here[..], more].concat());
+    let pulled = pull("first", &["--experiment", "elsewhere"]);
+    assert_ne!(pulled[0]["run_id"], trained["run_id"]);
+    assert_eq!(pull("first", &["--experiment", "elsewhere"]), pulled, "copying again makes no second copy");
+    let shown = w.json(&["runs", "show", "first", "--tracking-uri", "sqlite:///other.db", "--json"]);
+    let original = w.json(&["runs", "show", "first", "--json"]);
+    for same in
+        ["run_name", "user", "status", "start_time_ms", "end_time_ms", "params", "metrics", "histories", "artifacts"]
+    {
+        assert_eq!(shown[same], original[same], "{same}");
+    }
+    assert_eq!(
+        (&shown["experiment"], &shown["tags"]["phantomnet.copied_run_id"]),
+        (&json!("elsewhere"), &trained["run_id"])
+    );
+
+    assert_eq!(pull("models:/ssh@challenger", &[])[0]["version"], 1);
+    let there = w.run(&["predict", "models:/ssh/1", "events.csv", "--tracking-uri", "sqlite:///other.db"]).stdout;
+    assert_eq!(there, w.run(&["predict", "models:/ssh/1", "events.csv"]).stdout);
+    let (code, stderr) = w.fails(&["runs", "pull", "second", "--from", "sqlite:///mlflow.db"]);
+    assert!(code == 2 && stderr.contains("there is no run `second`"), "{stderr}");
+    let (code, stderr) = w.fails(&["runs", "pull", "first", "--from", "sqlite:///none.db"]);
+    assert!(code == 4 && stderr.contains("there is no tracking database"), "{stderr}");
+}
