@@ -340,6 +340,24 @@ pub const KEYS: &[Key] = &[
         r#""phantomnet-outbox""#,
         "Folder that keeps the runs that a tracking server could not take. The next run sends them, or `phantomnet runs push`.",
     ),
+    key(
+        "tracking.fold_runs",
+        Kind::Bool,
+        "false",
+        "Whether each fold of the cross-validation is a run of its own below the run, with its metrics. They are metrics of the run by step in any case.",
+    ),
+    key(
+        "tracking.system_metrics",
+        Kind::Bool,
+        "false",
+        "Whether the run records what the machine did meanwhile: processors, memory, disk, network, as `system/...`. Environment: `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`.",
+    ),
+    key(
+        "tracking.system_metrics_interval",
+        Kind::Number(0.2, 86_400.0, true, true),
+        "10.0",
+        "Seconds between two samples. Environment: `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`.",
+    ),
     key("tracking.run_name", Kind::Text, "", "Name of the run; a random one by default."),
     key(
         "output.dir",

@@ -26,6 +26,16 @@ impl Layer {
                 set(&mut table, path, Value::String(value));
             }
         }
+        let is_true = |text: String| ["true", "1"].contains(&text.to_ascii_lowercase().as_str());
+        if let Some(value) = get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING").filter(|v| !v.is_empty()) {
+            set(&mut table, "tracking.system_metrics", Value::Boolean(is_true(value)));
+        }
+        // Out of range or no number: left to the default, as MLflow's own client would not start with it either.
+        let interval = get("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL").and_then(|text| text.parse::<f64>().ok());
+        let key = "tracking.system_metrics_interval";
+        if let Some(value) = interval.map(Value::Float).filter(|v| keys::find(key).is_some_and(|k| k.kind.admits(v))) {
+            set(&mut table, key, value);
+        }
         Self { table, ..Self::default() }
     }
 

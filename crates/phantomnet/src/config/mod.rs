@@ -147,6 +147,9 @@ pub struct Tracking {
     pub uri: String,
     pub experiment: String,
     pub outbox: String,
+    pub fold_runs: bool,
+    pub system_metrics: bool,
+    pub system_metrics_interval: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_name: Option<String>,
 }

@@ -22,6 +22,7 @@ pub mod promotion;
 mod record;
 pub mod registration;
 mod store;
+mod system_metrics;
 mod warm_start;
 
 use std::path::{Path, PathBuf};

@@ -1,12 +1,14 @@
 //! The run in the tracking store.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use phantomnet_learn::metrics::MetricMap;
-use phantomnet_learn::{CrossValidation, Learner};
+use phantomnet_learn::{CrossValidation, FoldResult, Learner};
 use phantomnet_track::{
-    ActiveRun, BOOT_ID_TAG, DatasetInput, HOST_TAG, Metric, ModelRef, ModelStatus, NewLoggedModel, NewRun, PID_TAG,
-    Param, Tag, clip_param, clip_tag, is_server, random_run_name, sanitize_key,
+    ActiveRun, BOOT_ID_TAG, DatasetInput, HOST_TAG, Metric, ModelRef, ModelStatus, NewLoggedModel, NewRun,
+    PARENT_RUN_TAG, PID_TAG, Param, RunInfo, RunStatus, Tag, clip_param, clip_tag, is_server, random_run_name,
+    sanitize_key,
 };
 
 use super::Registered;
@@ -14,6 +16,7 @@ use super::data::Labelled;
 use super::machine::{boot_id, host, now_ms, user};
 use super::registration::Registration;
 use super::store::{KeptIn, Opened, open_store, track_failure};
+use super::system_metrics::Sampler;
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 
@@ -44,6 +47,9 @@ pub(super) struct Recorder {
     /// Where the files of the logged model go.
     model_location: Option<String>,
     kept_in: KeptIn,
+    sampler: Option<Sampler>,
+    /// Whether folds are runs of their own.
+    fold_runs: bool,
 }
 
 impl Recorder {
@@ -88,7 +94,11 @@ impl Recorder {
         let run = ActiveRun::start(store, &experiment.id, new, now_ms).map_err(track_failure)?;
         let dataset = dataset(config, labelled);
         let identity = (dataset.name.clone(), dataset.digest.clone());
-        let mut recorder = Self { run, dataset: identity, model_location: None, kept_in };
+        let interval = Duration::from_secs_f64(config.tracking.system_metrics_interval);
+        let sampler =
+            config.tracking.system_metrics.then(|| Sampler::start(interval, PathBuf::from(&config.output.dir)));
+        let fold_runs = config.tracking.fold_runs;
+        let mut recorder = Self { run, dataset: identity, model_location: None, kept_in, sampler, fold_runs };
         let id = recorder.id().to_owned();
         let store = recorder.run.store();
         store.log_batch(&id, &[], &params(config, learner), &[]).map_err(track_failure)?;
@@ -125,7 +135,45 @@ impl Recorder {
                 of_fold.map(move |(key, value)| Metric::new(format!("cv_{key}"), value, now, step)).collect::<Vec<_>>()
             })
             .collect();
-        self.batch(&metrics, &[])
+        self.batch(&metrics, &[])?;
+        if self.fold_runs { cv.folds.iter().try_for_each(|fold| self.fold_run(fold)) } else { Ok(()) }
+    }
+
+    /// Records a fold as a run of its own. Its times are those of its recording: the folds are worked on before.
+    fn fold_run(&mut self, fold: &FoldResult) -> Result<(), Failure> {
+        let RunInfo { id: parent, experiment_id, name, user, .. } = self.run.info().clone();
+        let number = format!("{}.{}", fold.repeat + 1, fold.fold + 1);
+        let tags = vec![
+            Tag::new(PARENT_RUN_TAG, &parent),
+            Tag::new("mlflow.source.name", "phantomnet train"),
+            Tag::new("mlflow.source.type", "LOCAL"),
+            Tag::new("phantomnet.version", env!("CARGO_PKG_VERSION")),
+        ];
+        let now = now_ms();
+        let store = self.run.store();
+        let new = NewRun { name: format!("{name} fold {number}"), user, start_time_ms: now, tags };
+        let child = store.create_run(&experiment_id, new).map_err(track_failure)?;
+        let params = [
+            ("repeat", fold.repeat),
+            ("fold", fold.fold),
+            ("n_train", fold.n_train),
+            ("n_validation", fold.n_validation),
+        ];
+        let params = params.map(|(key, value)| Param::new(key, value.to_string()));
+        let metrics: Vec<Metric> =
+            fold.metrics.iter().map(|(key, value)| Metric::new(sanitize_key(key), value, now, 0)).collect();
+        store.log_batch(&child.id, &metrics, &params, &[]).map_err(track_failure)?;
+        store.end_run(&child.id, RunStatus::Finished, now_ms().max(now)).map_err(track_failure)
+    }
+
+    /// Records what was sampled of the machine since the last time; at the end, with a last sample.
+    fn system_metrics(&mut self, is_end: bool) -> Result<(), Failure> {
+        let Some(sampler) = &mut self.sampler else { return Ok(()) };
+        if is_end {
+            sampler.stop();
+        }
+        let samples = sampler.take();
+        if samples.is_empty() { Ok(()) } else { self.batch(&samples, &[]) }
     }
 
     /// Records tags.
@@ -162,6 +210,7 @@ impl Recorder {
             tags: Vec::new(),
         };
         let model = store.create_logged_model(new).map_err(track_failure)?;
+        self.system_metrics(false)?;
         self.model_location = Some(model.artifact_location.clone());
         let store = self.run.store();
         store.log_model_artifacts(&model.id, folder).map_err(track_failure)?;
@@ -202,7 +251,8 @@ impl Recorder {
     ///
     /// # Errors
     /// Of kind environment.
-    pub(super) fn finish(self) -> Result<Option<PathBuf>, Failure> {
+    pub(super) fn finish(mut self) -> Result<Option<PathBuf>, Failure> {
+        self.system_metrics(true)?;
         self.run.finish().map_err(track_failure)?;
         Ok(self.kept_in.get().cloned())
     }
@@ -219,6 +269,7 @@ impl Recorder {
                 let _ = std::fs::remove_dir_all(path);
             }
         }
+        let _ = self.system_metrics(true);
         // The failure itself is what the user must see; should the store fail too, the run is closed at the next start.
         let _ = match failure.kind {
             Kind::Stopped(_) => self.run.kill(),

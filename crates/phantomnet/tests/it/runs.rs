@@ -107,3 +107,35 @@ fn runs_and_models_are_pulled_from_another_store() {
     let (code, stderr) = w.fails(&["runs", "pull", "first", "--from", "sqlite:///none.db"]);
     assert!(code == 4 && stderr.contains("there is no tracking database"), "{stderr}");
 }
+
+#[test]
+fn folds_are_runs_below_their_run_and_the_machine_is_watched() {
+    let w = Workplace::new();
+    let mut train = w.command(&[
+        "train",
+        "events.csv",
+        "--json",
+        "--run-name",
+        "parent",
+        "--set",
+        "cv.n_folds=3",
+        "--set",
+        "tracking.fold_runs=true",
+    ]);
+    train.env("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").env("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2");
+    let output = train.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let parent: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let id = parent["run_id"].as_str().unwrap();
+    let filter = format!("tags.`mlflow.parentRunId` = '{id}'");
+    let folds = w.json(&["runs", "list", "--filter", &filter, "--json", "--order-by", "params.fold ASC"]);
+    let folds = folds.as_array().unwrap();
+    let names: Vec<&str> = folds.iter().map(|fold| fold["run_name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["parent fold 1.1", "parent fold 1.2", "parent fold 1.3"]);
+    let mean = folds.iter().map(|fold| fold["metrics"]["accuracy"].as_f64().unwrap()).sum::<f64>() / 3.0;
+    assert!((mean - parent["metrics"]["cv_accuracy_mean"].as_f64().unwrap()).abs() < 1e-12);
+    assert!(folds.iter().all(|fold| fold["status"] == "FINISHED"));
+    let shown = w.json(&["runs", "show", id, "--json"]);
+    let memory = shown["metrics"]["system/system_memory_usage_percentage"].as_f64().unwrap();
+    assert!(memory > 0.0 && memory < 100.0, "{memory}");
+}
