@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use ureq::http::Method;
 
 use super::http::{Ask, Http, encoded};
+use super::is_missing;
 use super::wire::{ArtifactsAnswer, WireFile};
-use super::{is_missing, pages};
 use crate::artifacts;
 use crate::entities::ArtifactEntry;
 use crate::error::{Error, Result};
@@ -93,26 +93,27 @@ pub(super) fn list(http: &Http, run_id: &str, place: &Place, folder: Option<&str
     if let Place::Folder(root) = place {
         return artifacts::list(root, folder);
     }
-    let mut entries = pages(|token, _| {
-        let mut query = vec![("run_id", run_id)];
-        query.extend(folder.map(|folder| ("path", folder)));
-        query.extend(Some(("page_token", token)).filter(|_| !token.is_empty()));
-        let ask = Ask {
-            action: "list artifacts",
-            method: &Method::GET,
-            path: "/api/2.0/mlflow/artifacts/list",
-            query: &query,
-            is_file: false,
-        };
-        match http.json::<ArtifactsAnswer>(ask, None) {
-            Err(error) if is_missing(&error) => Ok((Vec::new(), String::new())),
-            answer => answer.map(|answer| (answer.files, answer.next_page_token)),
-        }
-    })?
-    .into_iter()
-    .filter(|file| is_in(&file.path, folder))
-    .map(WireFile::entry)
-    .collect::<Vec<_>>();
+    let mut entries = http
+        .pages(|token, _| {
+            let mut query = vec![("run_id", run_id)];
+            query.extend(folder.map(|folder| ("path", folder)));
+            query.extend(Some(("page_token", token)).filter(|_| !token.is_empty()));
+            let ask = Ask {
+                action: "list artifacts",
+                method: &Method::GET,
+                path: "/api/2.0/mlflow/artifacts/list",
+                query: &query,
+                is_file: false,
+            };
+            match http.json::<ArtifactsAnswer>(ask, None) {
+                Err(error) if is_missing(&error) => Ok((Vec::new(), String::new())),
+                answer => answer.map(|answer| (answer.files, answer.next_page_token)),
+            }
+        })?
+        .into_iter()
+        .filter(|file| is_in(&file.path, folder))
+        .map(WireFile::entry)
+        .collect::<Vec<_>>();
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
 }

@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 const MAX_ANSWER: u64 = 64 << 20;
 /// Most bytes of what a server says about an error.
 const MAX_COMPLAINT: u64 = 64 << 10;
+/// Pages of a list at most: two million runs.
+const MAX_PAGES: usize = 2_000;
 /// Longest wait that a server may ask for between two attempts.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
@@ -202,6 +204,29 @@ impl Http {
                 None => Ok(written?),
             }
         })
+    }
+
+    /// All items of a list that the server gives in pages. `page` is given the token of the page, empty for the first, and how many items
+    /// there are so far; it gives the page's items and the token of the next, empty after the last.
+    ///
+    /// # Errors
+    /// Those of `page`; [`Error::NotMlflow`] for a list that does not end.
+    pub(super) fn pages<T, E: From<Error>>(
+        &self,
+        mut page: impl FnMut(&str, usize) -> std::result::Result<(Vec<T>, String), E>,
+    ) -> std::result::Result<Vec<T>, E> {
+        let (mut all, mut token) = (Vec::new(), String::new());
+        for _ in 0..MAX_PAGES {
+            let (items, next) = page(&token, all.len())?;
+            let is_last = next.is_empty() || items.is_empty();
+            all.extend(items);
+            if is_last {
+                return Ok(all);
+            }
+            token = next;
+        }
+        let problem = format!("a list of more than {MAX_PAGES} pages");
+        Err(Error::NotMlflow { uri: self.base.clone(), problem }.into())
     }
 
     /// Sends a request and reads the head of its answer; an answer that is no success is a failure.

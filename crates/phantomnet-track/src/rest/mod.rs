@@ -113,24 +113,6 @@ fn active(answer: ExperimentAnswer) -> Result<Experiment> {
     Ok(experiment)
 }
 
-/// All items of a list that a server gives in pages. `page` is given the token of the page, empty for the first, and how many items
-/// there are so far; it gives the page's items and the token of the next, empty after the last.
-fn pages<T, E>(
-    mut page: impl FnMut(&str, usize) -> std::result::Result<(Vec<T>, String), E>,
-) -> std::result::Result<Vec<T>, E> {
-    let (mut all, mut token) = (Vec::new(), String::new());
-    loop {
-        let (items, next) = page(&token, all.len())?;
-        // A server that answers pages without items would keep us for ever.
-        let is_last = next.is_empty() || items.is_empty();
-        all.extend(items);
-        if is_last {
-            return Ok(all);
-        }
-        token = next;
-    }
-}
-
 /// What is deleted already may not be deleted again, which is what a lost answer leads to.
 fn gone(deleted: Result<Nothing>) -> Result<()> {
     match deleted {
@@ -177,7 +159,7 @@ impl Store for RestStore {
     }
 
     fn experiments(&mut self) -> Result<Vec<Experiment>> {
-        let mut found = pages(|token, _| {
+        let mut found = self.http.pages(|token, _| {
             let mut body = json!({"max_results": PAGE, "view_type": "ACTIVE_ONLY"});
             if !token.is_empty() {
                 body["page_token"] = token.into();
@@ -371,7 +353,7 @@ impl Store for RestStore {
 
     fn metric_history(&mut self, run_id: &str, key: &str) -> Result<Vec<MetricPoint>> {
         self.require_run(run_id)?;
-        let mut points = pages(|token, _| {
+        let mut points = self.http.pages(|token, _| {
             let mut query = vec![("run_id", run_id), ("metric_key", key), ("max_results", HISTORY_PAGE)];
             query.extend(Some(("page_token", token)).filter(|_| !token.is_empty()));
             let answer: HistoryAnswer = self.get("read a metric", "metrics/get-history", &query)?;

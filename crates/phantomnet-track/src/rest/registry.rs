@@ -8,7 +8,7 @@ use super::http::{Ask, Attempt};
 use super::wire::{
     LocationAnswer, Nothing, RegisteredModelAnswer, RegisteredModelsAnswer, VersionAnswer, VersionsAnswer, pairs,
 };
-use super::{PAGE, RestStore, is_missing, pages};
+use super::{PAGE, RestStore, is_missing};
 use crate::entities::Tag;
 use crate::error::{Error, Result};
 use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry, aliases_of};
@@ -59,7 +59,7 @@ impl RestStore {
         let quote = if name.contains('\'') { '"' } else { '\'' };
         let filter = format!("name = {quote}{name}{quote}");
         let max_results = PAGE.to_string();
-        let mut versions = pages(|token, _| {
+        let mut versions = self.http.pages(|token, _| {
             let mut query = vec![("filter", filter.as_str()), ("max_results", max_results.as_str())];
             query.extend(Some(("page_token", token)).filter(|_| !token.is_empty()));
             let ask = Ask {
@@ -134,7 +134,7 @@ impl RestStore {
 impl Registry for RestStore {
     fn registered_models(&mut self) -> Result<Vec<RegisteredModel>> {
         let max_results = PAGE.to_string();
-        let mut models = pages(|token, _| {
+        let mut models = self.http.pages(|token, _| {
             let mut query = vec![("max_results", max_results.as_str())];
             query.extend(Some(("page_token", token)).filter(|_| !token.is_empty()));
             let answer: RegisteredModelsAnswer =

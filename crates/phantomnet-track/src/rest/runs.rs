@@ -7,7 +7,7 @@ use serde_json::json;
 use super::batch::Batch;
 use super::http::Attempt;
 use super::wire::{Nothing, RunAnswer, RunsAnswer, WireRun, pairs};
-use super::{PAGE, RestStore, gone, is_experiment_id, is_missing, pages};
+use super::{PAGE, RestStore, gone, is_experiment_id, is_missing};
 use crate::entities::{Metric, NewRun, Run, RunInfo};
 use crate::error::{Error, Result};
 use crate::filter::Order;
@@ -88,7 +88,7 @@ impl RestStore {
         if experiment_ids.is_empty() || max_results == 0 {
             return Ok(Vec::new());
         }
-        pages(|token, n_runs| {
+        self.http.pages(|token, n_runs| {
             let mut body = json!({
                 "experiment_ids": experiment_ids,
                 "filter": filter,

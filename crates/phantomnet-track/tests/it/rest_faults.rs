@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use phantomnet_track::{
-    Credentials, Error, Metric, NewRun, Param, RestStore, Result, ServerOptions, Store, Tag, open_with,
+    Credentials, Error, Metric, NewRun, Param, Registry, RestStore, Result, ServerOptions, Store, Tag, open_with,
 };
 use rstest::rstest;
 
@@ -333,4 +333,66 @@ fn a_proxy_is_gone_through() {
     assert!(error.to_string().contains("407") && !format!("{error:?}").contains("wrong-word"), "{error}");
     let error = RestStore::new(&server, through("ftp://ana:wrong-word@host".into())).err().expect("no such proxy");
     assert!(matches!(error, Error::ServerOption { .. }) && !format!("{error:?}").contains("wrong-word"), "{error}");
+}
+
+/// Downloads from a server that answers every listing with `files` and every file with `content`; gives what is in the folder then.
+fn downloaded(files: &'static str, content: &'static str, max_bytes: u64) -> (Result<()>, Vec<String>) {
+    let (uri, _) = serve(move |_, request| {
+        let is_listing = request.line.contains("mlflow-artifacts/artifacts?path=");
+        Some(if is_listing { json("200 OK", files) } else { answer("200 OK", &["Content-Type: x/y"], content) })
+    });
+    let folder = tempfile::tempdir().expect("folder");
+    let result =
+        store(&uri).download_folder("mlflow-artifacts:/1/models/m/artifacts", &folder.path().join("a/b"), max_bytes);
+    let mut found = Vec::new();
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(path) = folders.pop() {
+        for entry in std::fs::read_dir(path).expect("folder").map(|entry| entry.expect("entry").path()) {
+            if entry.is_dir() { folders.push(entry) } else { found.push(entry.display().to_string()) }
+        }
+    }
+    (result, found)
+}
+
+#[rstest]
+#[case(r#"{"files": [{"path": "../../x"}]}"#)]
+#[case(r#"{"files": [{"path": "/etc/x"}]}"#)]
+#[case(r#"{"files": [{"path": "a\\..\\x"}]}"#)]
+#[case(r#"{"files": [{"path": ""}]}"#)]
+#[case(r#"{"files": [{"path": "a", "is_dir": true}]}"#)]
+fn a_server_cannot_write_where_it_likes(#[case] files: &'static str) {
+    let (result, found) = downloaded(files, "x", 99);
+    assert!(matches!(result, Err(Error::Invalid { .. })), "{result:?}");
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn no_more_is_taken_from_a_server_than_was_asked_for() {
+    // It says that the file is small.
+    let (result, found) = downloaded(r#"{"files": [{"path": "a", "file_size": 1}]}"#, "0123456789", 9);
+    assert!(matches!(result, Err(Error::ArtifactTooLarge { max_bytes: 9, .. })), "{result:?}");
+    assert!(found.is_empty(), "no part of it is left: {found:?}");
+    let (result, found) = downloaded(r#"{"files": [{"path": "a"}, {"path": "b"}]}"#, "01234", 10);
+    assert!(result.is_ok() && found.len() == 2, "{result:?}");
+    let (result, _) = downloaded(r#"{"files": [{"path": "a"}, {"path": "b"}]}"#, "01234", 9);
+    assert!(matches!(result, Err(Error::ArtifactTooLarge { max_bytes: 9, .. })), "{result:?}");
+    let (result, _) = downloaded("{}", "", 9);
+    assert!(matches!(result, Err(Error::NoFiles { .. })), "{result:?}");
+}
+
+#[test]
+fn a_list_without_an_end_is_left() {
+    let page = r#"{"registered_models": [{"name": "a"}], "next_page_token": "b"}"#;
+    let (uri, requests) = serve(move |_, _| Some(json("200 OK", page)));
+    let error = store(&uri).registered_models().expect_err("no end");
+    assert!(matches!(error, Error::NotMlflow { .. }) && error.to_string().contains("2000 pages"), "{error}");
+    drop(requests);
+}
+
+#[test]
+fn what_a_registry_does_not_say_is_empty() {
+    let model = r#"{"registered_model": {"name": "a", "aliases": [{"alias": "x", "version": "one"}, {"alias": "y", "version": "2"}]}}"#;
+    let (uri, _) = serve(move |_, _| Some(json("200 OK", model)));
+    let model = store(&uri).registered_model("a").expect("answered");
+    assert_eq!((model.aliases, model.creation_time_ms), ([("y".to_owned(), 2)].into(), 0));
 }
