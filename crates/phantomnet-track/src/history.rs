@@ -197,7 +197,7 @@ fn read(tags: &BTreeMap<String, String>, name: &str) -> History {
     for entry in &entries {
         if entry.number == number {
             problems.push(format!("there are two entries {number}"));
-        } else if entry.number != number + 1 {
+        } else if entry.number - number > 1 {
             problems.push(format!("entries {} to {} are missing", number + 1, entry.number - 1));
         } else if entry.previous_hash != hash {
             problems.push(format!("entry {} does not follow the entry {number} that is there", entry.number));
@@ -297,7 +297,7 @@ fn append(store: &mut dyn Store, name: &str, decision: Decision, time_ms: i64) -
             thread::sleep(Duration::from_millis(100));
             continue;
         }
-        let number = last.as_ref().map_or(1, |last| last.number + 1);
+        let number = last.as_ref().map_or(1, |last| last.number.saturating_add(1));
         let entry = HistoryEntry {
             number,
             // Times never go back, whatever the clocks of the machines say.
@@ -342,6 +342,7 @@ fn within_a_tag(mut entry: HistoryEntry) -> (HistoryEntry, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     fn decision(action: Action, version: u32, previous: Option<u32>, champion: Option<u32>) -> Decision {
@@ -450,6 +451,37 @@ mod tests {
         assert_eq!(before(deleted, 3), Some(1));
         assert_eq!(before(vec![promote(2, Some(7))], 2), Some(7), "named before the first entry");
         assert_eq!(before(Vec::new(), 1), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_of_a_byte_is_seen(entry in 0_usize..3, place in 0_usize..2000, byte in 0x20_u8..0x7f) {
+            let mut tags = three();
+            let (_, text) = tags.iter_mut().nth(entry).expect("three entries");
+            let place = place % text.len();
+            prop_assume!(text.as_bytes()[place] != byte);
+            text.replace_range(place..=place, &char::from(byte).to_string());
+            prop_assert!(!read(&tags, "ssh").problems.is_empty());
+        }
+
+        #[test]
+        fn what_others_wrote_is_read_or_named(
+            texts in prop::collection::vec(("[0-9a-f.]{0,24}", "\\PC{0,40}"), 0..4),
+            numbers in prop::collection::vec(any::<u32>(), 0..4),
+        ) {
+            let mut tags: BTreeMap<String, String> =
+                texts.into_iter().map(|(key, text)| (format!("{ENTRY_PREFIX}{key}"), text)).collect();
+            for number in numbers {
+                let (name, id) = ("ssh".to_owned(), String::new());
+                let (previous_hash, hash) = (String::new(), String::new());
+                let decision = promote(1, None);
+                let (_, text) = within_a_tag(HistoryEntry { number, time_ms: 0, id, name, decision, previous_hash, hash });
+                tags.insert(key_of(number, &hash_of(&text)), text);
+            }
+            let history = read(&tags, "ssh");
+            prop_assert!(history.entries.len() + history.problems.len() >= tags.len());
+            let _ = (history.champion_before(Some(1)), history.champion_at(0));
+        }
     }
 
     #[test]
