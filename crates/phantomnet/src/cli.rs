@@ -317,15 +317,9 @@ pub enum ModelsCommand {
         model: String,
         /// Name of the registered model, made if it does not exist
         name: String,
-        /// Alias of the version [default: challenger; empty for none]
-        #[arg(long, value_name = "ALIAS")]
-        alias: Option<String>,
-        /// What is to be known of the version
-        #[arg(long, value_name = "TEXT")]
-        description: Option<String>,
-        /// Tag of the version; may be repeated
-        #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
-        tags: Vec<(String, String)>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        notes: NotesArgs,
         #[command(flatten)]
         #[allow(missing_docs, reason = "documented on the type")]
         store: StoreArgs,
@@ -334,18 +328,12 @@ pub enum ModelsCommand {
     Edit {
         /// NAME, or a version such as models:/NAME/3
         model: String,
-        /// Alias to give to the version
-        #[arg(long, value_name = "ALIAS")]
-        alias: Option<String>,
         /// Alias to take away
         #[arg(long, value_name = "ALIAS")]
         remove_alias: Option<String>,
-        /// What is to be known of it
-        #[arg(long, value_name = "TEXT")]
-        description: Option<String>,
-        /// Tag to set; may be repeated
-        #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
-        tags: Vec<(String, String)>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "documented on the type")]
+        notes: NotesArgs,
         #[command(flatten)]
         #[allow(missing_docs, reason = "documented on the type")]
         store: StoreArgs,
@@ -420,6 +408,20 @@ pub enum ModelsCommand {
     },
     /// Scores events as fast as it can, or at a rate, for some time: events a second and their latency
     LoadTest(LoadTestArgs),
+}
+
+/// What is written beside a version, or a registered model.
+#[derive(Debug, Args)]
+pub struct NotesArgs {
+    /// Alias of the version [default when it is registered: challenger; empty for none]
+    #[arg(long, value_name = "ALIAS")]
+    pub alias: Option<String>,
+    /// What is to be known of it
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// A tag; may be repeated
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
+    pub tags: Vec<(String, String)>,
 }
 
 /// Flags of `models load-test`.

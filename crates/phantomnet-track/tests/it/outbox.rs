@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phantomnet_track::{
-    DatasetInput, Error, Metric, ModelRef, ModelStatus, NewModelVersion, OutboxStore, Param, Run, RunQuery, RunStatus,
-    ServerOptions, Store, Tag, open, push_outbox,
+    Error, Metric, ModelRef, ModelStatus, NewModelVersion, OutboxStore, Param, Run, RunQuery, RunStatus, ServerOptions,
+    Store, Tag, open, push_outbox,
 };
 
 use crate::http_server::{answer, json, serve};
 use crate::rest::through_a_bad_proxy::{forwarded, random};
 use crate::rest::{options, server, server_uri};
-use crate::store_contract::{new_model, new_run, unique};
+use crate::store_contract::{new_model, new_run, training_data, unique};
 
 const FOLDER: &str = "PHANTOMNET_TRACK_TEST_FOLDER";
 const EXPERIMENT: &str = "PHANTOMNET_TRACK_TEST_EXPERIMENT";
@@ -39,16 +39,7 @@ fn log_a_run(store: &mut dyn Store, experiment: &str, name: &str, files: &Path) 
     let run = store.create_run(&experiment.id, new_run(name, 1000)).expect("run");
     let params = [Param::new("seed", "7"), Param::new("depth", "3")];
     store.log_batch(&run.id, &[], &params, &[Tag::new("gate", "open")]).expect("logged");
-    let input = DatasetInput {
-        name: "train".into(),
-        digest: "abc".into(),
-        source_type: "local".into(),
-        source: "{}".into(),
-        schema: None,
-        profile: None,
-        context: Some("training".into()),
-    };
-    store.log_inputs(&run.id, &[input]).expect("logged");
+    store.log_inputs(&run.id, &[training_data()]).expect("logged");
     for step in 0..5 {
         let metrics = [Metric::new("loss", 1.0 / (step + 1) as f64, 2000 + step, step)];
         store.log_batch(&run.id, &metrics, &[], &[]).expect("logged");

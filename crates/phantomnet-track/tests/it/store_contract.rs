@@ -305,6 +305,19 @@ pub(crate) fn artifact_paths_stay_inside(store: &mut dyn Store) {
     }
 }
 
+/// A dataset that a run read to train.
+pub(crate) fn training_data() -> DatasetInput {
+    DatasetInput {
+        name: "train".into(),
+        digest: "abc".into(),
+        source_type: "local".into(),
+        source: "{}".into(),
+        schema: None,
+        profile: None,
+        context: Some("training".into()),
+    }
+}
+
 pub(crate) fn new_model(run: &RunInfo) -> NewLoggedModel {
     NewLoggedModel {
         name: "forest".into(),

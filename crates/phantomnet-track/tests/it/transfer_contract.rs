@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use phantomnet_track::{
-    COPIED_RUN_TAG, CopyOptions, DatasetInput, Error, Metric, ModelRef, ModelStatus, NewModelVersion, NewRun,
-    PARENT_RUN_TAG, Param, REQUEST_TAG, Run, RunInfo, RunQuery, RunStatus, Store, Tag, copy_run, copy_version, open,
+    COPIED_RUN_TAG, CopyOptions, Error, Metric, ModelRef, ModelStatus, NewModelVersion, NewRun, PARENT_RUN_TAG, Param,
+    REQUEST_TAG, Run, RunInfo, RunQuery, RunStatus, Store, Tag, copy_run, copy_version, open,
 };
 
-use crate::store_contract::{new_model, new_run, start, unique};
+use crate::store_contract::{new_model, new_run, start, training_data, unique};
 
 pub(crate) fn creating_once_creates_once(store: &mut dyn Store) {
     let run = start(store);
@@ -86,16 +86,7 @@ fn log_a_search(store: &mut dyn Store, name: &str, folder: &Path) -> RunInfo {
     std::fs::create_dir(&files).expect("folder");
     std::fs::write(files.join("MLmodel"), "flavors: {}").expect("file");
     store.log_batch(&parent.id, &[], &[Param::new("seed", "7")], &[]).expect("logged");
-    let input = DatasetInput {
-        name: "train".into(),
-        digest: "abc".into(),
-        source_type: "local".into(),
-        source: "{}".into(),
-        schema: None,
-        profile: Some("{\"num_rows\": 3}".into()),
-        context: Some("training".into()),
-    };
-    store.log_inputs(&parent.id, &[input]).expect("logged");
+    store.log_inputs(&parent.id, &[training_data()]).expect("logged");
     for step in 0..3 {
         store
             .log_batch(&parent.id, &[Metric::new("loss", 1.0 / step as f64, 2000 + step, step)], &[], &[])

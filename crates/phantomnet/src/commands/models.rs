@@ -8,7 +8,7 @@ use phantomnet_track::{ModelUri, ModelVersion, RegisteredModel, Store, Tag, find
 use serde_json::{Value, json};
 
 use super::{SHOWN, figure, load_test, print_data, promote, with_interval};
-use crate::cli::{ModelsCommand, StoreArgs};
+use crate::cli::{ModelsCommand, NotesArgs, StoreArgs};
 use crate::failure::{Failure, visible};
 use crate::pipeline::model_source::download;
 use crate::pipeline::registration::{Registration, register};
@@ -24,14 +24,9 @@ pub(crate) fn run(command: &ModelsCommand) -> Result<ExitCode, Failure> {
     match command {
         ModelsCommand::List { store } => list(store),
         ModelsCommand::Show { model, store } => show(model, store),
-        ModelsCommand::Register { model, name, alias, description, tags, store } => {
-            let edit = Edit { alias: alias.as_deref(), remove_alias: None, description: description.as_deref(), tags };
-            register_model(model, name, &edit, store)
-        }
-        ModelsCommand::Edit { model, alias, remove_alias, description, tags, store } => {
-            let (alias, remove_alias) = (alias.as_deref(), remove_alias.as_deref());
-            let edit = Edit { alias, remove_alias, description: description.as_deref(), tags };
-            edit_model(model, &edit, store)
+        ModelsCommand::Register { model, name, notes, store } => register_model(model, name, notes, store),
+        ModelsCommand::Edit { model, remove_alias, notes, store } => {
+            edit_model(model, remove_alias.as_deref(), notes, store)
         }
         ModelsCommand::Promote { model, data, force, reason, store } => {
             let reason = reason.as_deref().unwrap_or_default();
@@ -222,14 +217,6 @@ pub(super) fn version_document(version: &ModelVersion) -> Value {
     })
 }
 
-/// What is written beside a version.
-struct Edit<'a> {
-    alias: Option<&'a str>,
-    remove_alias: Option<&'a str>,
-    description: Option<&'a str>,
-    tags: &'a [(String, String)],
-}
-
 /// The champion is judged, or named with a reason; anything else would leave a gap in the history.
 fn refuse_champion(alias: Option<&str>) -> Result<(), Failure> {
     if alias == Some(CHAMPION) {
@@ -241,12 +228,12 @@ fn refuse_champion(alias: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn register_model(model: &str, name: &str, edit: &Edit<'_>, args: &StoreArgs) -> Result<(), Failure> {
-    refuse_champion(edit.alias)?;
+fn register_model(model: &str, name: &str, notes: &NotesArgs, args: &StoreArgs) -> Result<(), Failure> {
+    refuse_champion(notes.alias.as_deref())?;
     let config = args.resolve()?;
-    let alias = edit.alias.map_or_else(|| config.registry.alias.clone(), str::to_owned);
-    let tags: Vec<Tag> = edit.tags.iter().map(|(key, value)| Tag::new(key, value)).collect();
-    let description = edit.description.unwrap_or_default();
+    let alias = notes.alias.clone().unwrap_or(config.registry.alias.clone());
+    let tags: Vec<Tag> = notes.tags.iter().map(|(key, value)| Tag::new(key, value)).collect();
+    let description = notes.description.as_deref().unwrap_or_default();
     let registration = Registration { name, alias: &alias, description, tags: &tags };
     let version = register(&config, model, &registration)?;
     if args.common.json {
@@ -260,28 +247,28 @@ fn in_words(aliases: &[String]) -> String {
     if aliases.is_empty() { String::new() } else { format!(", {}", visible(&aliases.join(", "))) }
 }
 
-fn edit_model(model: &str, edit: &Edit<'_>, args: &StoreArgs) -> Result<(), Failure> {
-    refuse_champion(edit.alias)?;
-    refuse_champion(edit.remove_alias)?;
+fn edit_model(model: &str, remove_alias: Option<&str>, notes: &NotesArgs, args: &StoreArgs) -> Result<(), Failure> {
+    refuse_champion(notes.alias.as_deref())?;
+    refuse_champion(remove_alias)?;
     let mut store = open(args)?;
     let named = named(store.as_mut(), model)?;
     let (name, version) = match &named {
         Named::Model(name) => (name.as_str(), None),
         Named::Version(version) => (version.name.as_str(), Some(version.version)),
     };
-    if let Some(alias) = edit.alias {
+    if let Some(alias) = &notes.alias {
         let version = version.ok_or_else(|| {
             Failure::config("--alias names a version").hint(format!("which one: `models:/{name}/1`, for example"))
         })?;
         store.set_alias(name, alias, version).map_err(track_failure)?;
     }
-    if let Some(alias) = edit.remove_alias {
+    if let Some(alias) = remove_alias {
         store.delete_alias(name, alias).map_err(track_failure)?;
     }
-    if let Some(description) = edit.description {
+    if let Some(description) = &notes.description {
         store.describe_model(name, version, description).map_err(track_failure)?;
     }
-    for (key, value) in edit.tags {
+    for (key, value) in &notes.tags {
         let tag = Tag::new(key, value);
         match version {
             Some(version) => store.tag_model_version(name, version, &tag),
