@@ -22,6 +22,25 @@ pub(crate) fn fresh() -> (TempDir, Box<dyn Store>) {
 
 store_contract!(fresh);
 
+/// The contract on a file that a later MLflow has migrated: the real thing, by which the environment says where it is.
+mod migrated {
+    use super::*;
+
+    fn copy_of_migrated() -> (TempDir, Box<dyn Store>) {
+        let variable = "PHANTOMNET_TRACK_TEST_DATABASE";
+        let database = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; see scripts/test"));
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::copy(database, folder.path().join("mlflow.db")).expect("copied");
+        let store = open(&uri(folder.path())).expect("opens");
+        (folder, store)
+    }
+
+    store_contract!(
+        #[ignore = "needs a database that MLflow has migrated: see scripts/test"]
+        copy_of_migrated
+    );
+}
+
 fn database(folder: &TempDir) -> Connection {
     Connection::open(folder.path().join("mlflow.db")).expect("opens")
 }
