@@ -8,6 +8,7 @@ use crate::source::excerpt::visible;
 use crate::source::parser::{Layout, header_fields};
 use crate::source::records::{Next, Records};
 use crate::source::row::MAX_COLUMNS;
+use crate::source::zeek;
 
 /// Repeated column names that are told one by one.
 const SHOWN_REPEATED: usize = 5;
@@ -38,6 +39,9 @@ pub(crate) fn read_layout<R: BufRead>(
 ) -> Result<Layout, NoLayout> {
     if records.peek()?.is_empty() {
         return Err(NoLayout::Empty);
+    }
+    if format == Format::Zeek {
+        return zeek::read_header(records).map(Layout::Zeek);
     }
     let Some(delimiter) = format.delimiter() else {
         return Ok(Layout::JsonLines);

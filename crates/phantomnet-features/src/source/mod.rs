@@ -1,11 +1,11 @@
-//! Readers of event logs: CSV, TSV, JSON lines and Parquet, plain or compressed, tolerant of what honeypots write.
+//! Readers of event logs: CSV, TSV, JSON lines, Zeek and Parquet, plain or compressed, tolerant of what honeypots write.
 //!
 //! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode, recognize),
-//! `lines` (physical lines), `records` (lines joined where a quoted field spans them), `parser` with `delimited` and
-//! `json` (cells), `table` (columns and their types). What cannot be read is rejected line by line, counted and kept.
+//! `lines` (physical lines), `records` (lines joined where a quoted field spans them), `parser` with `delimited`,
+//! `json` and `zeek` (cells), `table` (columns and their types). What cannot be read is rejected line by line, counted and kept.
 //!
-//! Limits: one table is held in memory; a text column holds at most 2 GiB; Zeek's own format and JSON that is spread over
-//! several lines are refused.
+//! Limits: one table is held in memory; a text column holds at most 2 GiB; JSON that is spread over several lines
+//! is refused.
 
 mod cell;
 mod decoder;
@@ -27,6 +27,7 @@ mod row_json;
 mod stream;
 mod table;
 mod utf16;
+mod zeek;
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,7 @@ pub use raw::raw_lines;
 pub use read::{read_events, read_events_as};
 pub use row_json::row_as_json;
 pub use stream::{EventStream, RawBatch};
+pub use zeek::ZeekLayout;
 
 /// A format of event logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,17 +56,20 @@ pub enum Format {
     /// One JSON object a line, also as elements of an array.
     #[serde(alias = "json", alias = "jsonl", alias = "ndjson")]
     JsonLines,
+    /// Zeek's own format, with a header of lines that begin with `#`.
+    Zeek,
     /// Apache Parquet.
     Parquet,
 }
 
 impl Format {
-    /// The format of a name in configurations: `csv`, `tsv`, `jsonl` or `parquet`.
+    /// The format of a name in configurations: `csv`, `tsv`, `jsonl`, `zeek` or `parquet`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "csv" => Some(Self::Csv),
             "tsv" => Some(Self::Tsv),
             "jsonl" => Some(Self::JsonLines),
+            "zeek" => Some(Self::Zeek),
             "parquet" => Some(Self::Parquet),
             _ => None,
         }
@@ -75,7 +80,7 @@ impl Format {
         match self {
             Self::Csv => Some(b','),
             Self::Tsv => Some(b'\t'),
-            Self::JsonLines | Self::Parquet => None,
+            Self::JsonLines | Self::Zeek | Self::Parquet => None,
         }
     }
 }

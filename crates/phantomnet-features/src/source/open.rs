@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::source::error::SourceError;
 use crate::source::path::{Named, by_name};
 use crate::source::utf16::Utf16;
+use crate::source::zeek::is_zeek;
 use crate::source::{Format, ReadOptions};
 
 /// What is looked at to recognize a file.
@@ -57,13 +58,6 @@ impl Opened {
                 advice: "decompress it; Parquet is compressed inside",
             });
         }
-        if is_zeek(&head) {
-            return Err(SourceError::Unsupported {
-                path: path.to_path_buf(),
-                what: "a Zeek log",
-                advice: "Zeek logs come with a later release; until then have Zeek write JSON, or convert with `zeek-cut`",
-            });
-        }
         let bare_cr = memchr(b'\n', &head).is_none() && memchr(b'\r', &head).is_some();
         let terminator = if bare_cr { b'\r' } else { b'\n' };
         Ok(Self { text: Cursor::new(head).chain(rest), format, terminator })
@@ -84,6 +78,9 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
     if head.starts_with(b"PAR1") {
         return Format::Parquet;
     }
+    if is_zeek(head) {
+        return Format::Zeek;
+    }
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let line = head.split(|&b| b == b'\n' || b == b'\r').next().unwrap_or_default();
     match line.first() {
@@ -93,14 +90,9 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
     }
 }
 
-/// Whether a text begins as a Zeek log does.
-pub(crate) fn is_zeek(head: &[u8]) -> bool {
-    head.starts_with(b"#separator")
-}
-
 fn format_of(path: &Path, head: &[u8]) -> Format {
     match by_name(path) {
-        Named::Known(format) if !head.starts_with(b"PAR1") => format,
+        Named::Known(format) if !head.starts_with(b"PAR1") && !is_zeek(head) => format,
         _ => sniff(head),
     }
 }
@@ -221,6 +213,7 @@ mod tests {
     #[case(b"a,b\nc\td", Format::Csv)]
     #[case(b"", Format::Csv)]
     #[case(b"PAR1\x15", Format::Parquet)]
+    #[case(b"#separator \\x09\n", Format::Zeek)]
     fn formats_by_their_beginning(#[case] head: &[u8], #[case] expected: Format) {
         assert_eq!(sniff(head), expected);
     }

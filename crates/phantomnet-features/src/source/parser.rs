@@ -2,6 +2,7 @@
 
 use crate::source::excerpt::visible;
 use crate::source::row::{Names, Row, TooManyColumns};
+use crate::source::zeek::{self, ZeekLayout};
 use crate::source::{delimited, json};
 
 /// How the records of a source are laid out.
@@ -16,6 +17,19 @@ pub enum Layout {
         /// Name of each field; an empty one is called `column_<position>`, a repeated one gets `_2`, `_3`, ...
         header: Vec<String>,
     },
+    /// Zeek's own format.
+    Zeek(ZeekLayout),
+}
+
+impl Layout {
+    /// Names of the fields; none for JSON, whose records name theirs.
+    pub fn header(&self) -> &[String] {
+        match self {
+            Self::JsonLines => &[],
+            Self::Delimited { header, .. } => header,
+            Self::Zeek(zeek) => &zeek.header,
+        }
+    }
 }
 
 /// Takes records of one source apart.
@@ -31,6 +45,7 @@ pub(crate) struct Parser {
 enum Fields {
     Json(json::Flattener),
     Delimited { delimiter: u8, columns: Vec<Option<usize>> },
+    Zeek { layout: ZeekLayout, columns: Vec<Option<usize>> },
 }
 
 impl Parser {
@@ -39,11 +54,9 @@ impl Parser {
         let fields = match layout {
             Layout::JsonLines => Fields::Json(json::Flattener::default()),
             Layout::Delimited { delimiter, header } => {
-                let header: Vec<&str> = header.iter().map(String::as_str).collect();
-                let (unique, _) = delimited::column_names(&header);
-                let columns = unique.iter().map(|name| names.id(name)).collect::<Result<_, _>>()?;
-                Fields::Delimited { delimiter: *delimiter, columns }
+                Fields::Delimited { delimiter: *delimiter, columns: columns_of(header, names)? }
             }
+            Layout::Zeek(zeek) => Fields::Zeek { columns: columns_of(&zeek.header, names)?, layout: zeek.clone() },
         };
         Ok(Self { fields, row: Row::default(), n_lossy: 0 })
     }
@@ -70,6 +83,11 @@ impl Parser {
                     return Err(format!("expected {} fields, got {n_fields}", columns.len()));
                 }
             }
+            Fields::Zeek { layout, columns } => {
+                if layout.split(record, columns, &mut self.row)? == zeek::Line::Remark {
+                    return Ok(None);
+                }
+            }
             Fields::Json(flattener) => {
                 let Some(object) = json::object_of(record) else {
                     return Ok(None);
@@ -92,6 +110,13 @@ impl Parser {
         }
         Ok(Some(&self.row))
     }
+}
+
+/// The column of each field; names that come twice are told apart.
+fn columns_of(header: &[String], names: &mut Names) -> Result<Vec<Option<usize>>, TooManyColumns> {
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let (unique, _) = delimited::column_names(&header);
+    unique.iter().map(|name| names.id(name)).collect()
 }
 
 /// The fields of a header.

@@ -192,10 +192,7 @@ impl<'a> Reading<'a> {
             Err(NoLayout::Io(source)) => return Err(read(rows_before, source)),
         };
         self.warnings.extend(warnings.into_iter().map(|warning| format!("`{}`: {warning}", path.display())));
-        let header = match &layout {
-            Layout::Delimited { header, .. } => header.as_slice(),
-            Layout::JsonLines => &[],
-        };
+        let header = layout.header();
         let mut parser = Parser::new(&layout, &mut self.table.names).map_err(|_| SourceError::TooManyColumns {
             path: path.to_path_buf(),
             n: header.len().max(MAX_COLUMNS + 1),
@@ -211,7 +208,7 @@ impl<'a> Reading<'a> {
                         self.table.push(row)?;
                         self.places.push(Place { file, line });
                     }
-                    Ok(None) => spread.in_array = true,
+                    Ok(None) => spread.in_array |= format == Format::JsonLines,
                     Err(reason) => {
                         if format == Format::JsonLines && n_rows == rows_before {
                             spread.note(bytes, &reason);

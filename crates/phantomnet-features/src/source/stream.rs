@@ -9,7 +9,7 @@ use crate::events::{ColumnType, EventSchema, Place, RejectedLine};
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::header::{NoLayout, read_layout};
-use crate::source::open::{Opened, is_zeek, sniff};
+use crate::source::open::{Opened, sniff};
 use crate::source::parser::{Layout, Parser};
 use crate::source::records::{Next, Records};
 use crate::source::row::{MAX_COLUMNS, Names};
@@ -61,18 +61,11 @@ impl<R: BufRead> EventStream<R> {
     /// The format is `options.format`, else told from the first line.
     ///
     /// # Errors
-    /// `Stream` when reading fails; `Unsupported` for Parquet and Zeek logs; `Header` for a broken one.
+    /// `Stream` when reading fails; `Unsupported` for Parquet; `Header` for a broken one.
     pub fn new(reader: R, options: &ReadOptions, schema: &EventSchema) -> Result<Self, SourceError> {
         let mut records = Records::new(reader, b'\n', options.max_line_bytes);
         let name = PathBuf::from("-");
         let head = records.peek().map_err(|source| SourceError::Stream { line: 0, source })?;
-        if is_zeek(head) {
-            return Err(SourceError::Unsupported {
-                path: name,
-                what: "a Zeek log",
-                advice: "Zeek logs come with a later release; until then have Zeek write JSON",
-            });
-        }
         let format = options.format.unwrap_or_else(|| sniff(head));
         Self::start(name, records, format, options, schema)
     }
@@ -93,8 +86,11 @@ impl<R: BufRead> EventStream<R> {
         let (parser, layout) = match read_layout(&mut records, format, options.columns.as_deref(), &mut warnings) {
             Ok(layout) => {
                 let parser = Parser::new(&layout, &mut names);
-                let too_many =
-                    |_| SourceError::TooManyColumns { path: name.clone(), n: width(&layout), limit: MAX_COLUMNS };
+                let too_many = |_| SourceError::TooManyColumns {
+                    path: name.clone(),
+                    n: layout.header().len(),
+                    limit: MAX_COLUMNS,
+                };
                 (Some(parser.map_err(too_many)?), layout)
             }
             Err(NoLayout::Empty) => (None, Layout::JsonLines),
@@ -127,10 +123,7 @@ impl<R: BufRead> EventStream<R> {
             return Ok(None);
         };
         let (mut lines, mut places, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
-        let header = match &self.layout {
-            Layout::Delimited { header, .. } => header.as_slice(),
-            Layout::JsonLines => &[],
-        };
+        let header = self.layout.header();
         while lines.len().max(rejected.len()) < max_rows.max(1) {
             let wait = lines.is_empty() && rejected.is_empty();
             let n_lines = self.records.n_lines();
@@ -163,12 +156,5 @@ impl<R: BufRead> EventStream<R> {
         let finished = self.table.finish(given)?;
         let n_unparsed = finished.n_unparsed.iter().sum();
         Ok(Some(RawBatch { batch: finished.batch, lines, places, rejected, n_unparsed }))
-    }
-}
-
-fn width(layout: &Layout) -> usize {
-    match layout {
-        Layout::Delimited { header, .. } => header.len(),
-        Layout::JsonLines => 0,
     }
 }

@@ -197,7 +197,8 @@ fn long_lines_are_rejected_and_not_held() {
 #[case("a.json", "[\n  {\n    \"a\": 1\n  }\n]\n", "`a.json` is JSON, but not one object a line")]
 #[case("a.json", "{\n  \"a\": 1\n}\n", "`a.json` is JSON, but not one object a line")]
 #[case("a.json", "[{\"a\":1},{\"a\":2}]", "`a.json` is JSON, but not one object a line")]
-#[case("a.log", "#separator \\x09\n", "`a.log` is a Zeek log, which is not read")]
+#[case("a.log", "#separator \\x09\n", "the header of `a.log` cannot be read: it has no line `#fields`")]
+#[case("a.log", "#separator \\x09\n#fields\ta\n#types\tcount\n#close\tx\n", "no events: `a.log` has no rows")]
 #[case("a.parquet", "PAR1 and nothing more", "cannot read `a.parquet` as Parquet beyond row 0")]
 #[case(
     "a.json",

@@ -76,7 +76,10 @@ struct Prediction<'a> {
 impl Prediction<'_> {
     /// Whether the events have anything that the model reads; told of delimited files by their header.
     fn check_columns(&mut self, layout: &Layout, name: &str) -> Result<(), Failure> {
-        let Layout::Delimited { header, .. } = layout else { return Ok(()) };
+        let header = layout.header();
+        if header.is_empty() {
+            return Ok(());
+        }
         let wanted = self.scorer.event_schema();
         let absent: Vec<&str> = wanted.names().filter(|column| !header.iter().any(|h| h == column)).collect();
         if absent.len() == wanted.columns().len() {

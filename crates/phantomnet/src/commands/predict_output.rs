@@ -93,7 +93,7 @@ impl Output {
             return Ok(());
         }
         let columns: Vec<String> = match layout {
-            Some(Layout::Delimited { header, .. }) => header.clone(),
+            Some(layout) if !layout.header().is_empty() => layout.header().to_vec(),
             _ => batch.schema().fields().iter().map(|f| f.name().clone()).collect(),
         };
         let mut header: Vec<String> = columns.iter().map(|c| self.own(c)).collect();
@@ -302,7 +302,7 @@ impl Drop for Output {
 
 /// A delimited event with its columns as the file has them, not as the model reads them.
 fn in_order_of(layout: Option<&Layout>, mut event: Map<String, Value>) -> Map<String, Value> {
-    let Some(Layout::Delimited { header, .. }) = layout else { return event };
+    let header = layout.map_or(&[][..], Layout::header);
     let mut ordered: Map<String, Value> =
         header.iter().filter_map(|name| Some((name.clone(), event.shift_remove(name)?))).collect();
     ordered.extend(event);

@@ -60,11 +60,11 @@ pub const KEYS: &[Key] = &[
         "data.paths",
         Kind::Texts,
         r#"["data/*.csv"]"#,
-        "Files, folders and globs of events: CSV, TSV, JSON lines, Parquet, plain or .gz or .zst. Relative to the working directory. Files named on the command line replace them.",
+        "Files, folders and globs of events: CSV, TSV, JSON lines, Zeek logs, Parquet, plain or .gz or .zst. Relative to the working directory. Files named on the command line replace them.",
     ),
     key(
         "data.format",
-        Kind::Word(&["csv", "tsv", "jsonl", "parquet"]),
+        Kind::Word(&["csv", "tsv", "jsonl", "zeek", "parquet"]),
         "",
         "Format of all files; otherwise each is told by its name and first bytes.",
     ),

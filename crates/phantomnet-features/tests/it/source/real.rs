@@ -37,6 +37,12 @@ fn real(path: &str) -> Option<Vec<String>> {
 #[case("tpot_2025/dioneae_20k.json.gz", 20_799, 0)]
 #[case("tpot_2025/honeytrap_5k.json.gz", 4_999, 2)]
 #[case("zeek_samples/zat_json", 228, 0)]
+#[case("zeek_samples/zat_tsv/conn.log", 360, 0)]
+#[case("zeek_samples/zat_tsv/http.log", 150, 0)]
+#[case("zeek_samples/zat_tsv/tor_ssl.log", 733, 0)]
+#[case("zeek_samples/wrccdc_tsv/dns.log.gz", 53_615, 0)]
+#[case("zeek_samples/wrccdc_tsv/ssl.log.gz", 49_474, 0)]
+#[case("iot23_zeek/conn.log.labeled", 23_145, 0)]
 fn real_logs_are_read_whole(#[case] path: &str, #[case] n_rows: usize, #[case] n_rejected: u64) {
     let Some(paths) = real(path) else { return };
     let events = read_events(&paths, &ReadOptions::default()).unwrap();
@@ -76,8 +82,59 @@ fn nsl_kdd_takes_its_names_from_the_options() {
     assert_eq!(types(&events)[41], ("f42", ColumnType::Text));
 }
 
+#[test]
+fn the_labels_of_iot_23_are_columns() {
+    let Some(paths) = real("iot23_zeek/conn.log.labeled") else { return };
+    let events = read_events(&paths, &ReadOptions::default()).unwrap();
+    let label = events.batch.column_by_name("label").unwrap().as_string::<i32>();
+    let count = |wanted: &str| label.iter().flatten().filter(|label| *label == wanted).count();
+    assert_eq!((count("Benign"), count("Malicious")), (1_923, 21_222));
+    let port = events.batch.column_by_name("id.resp_p").unwrap();
+    assert!(port.as_primitive_opt::<Int64Type>().is_some() && port.null_count() == 0);
+}
+
+/// What Zeek wrote of the same events in its own format and as JSON is read to the same values.
 #[rstest]
-#[case("iot23_zeek/conn.log.labeled", "Unsupported")]
+#[case("ftp")]
+#[case("notice")]
+#[case("ntlm")]
+#[case("rdp")]
+#[case("smb_mapping")]
+#[case("smtp")]
+#[case("software")]
+#[case("ssh")]
+#[case("syslog")]
+#[case("weird")]
+fn zeek_logs_are_read_as_their_json(#[case] name: &str) {
+    let Some(own) = real(&format!("zeek_samples/wrccdc_tsv/{name}.log.gz")) else { return };
+    let json = real(&format!("zeek_samples/wrccdc_json/{name}.json.gz")).unwrap();
+    let rows = |paths: &[String]| -> Vec<String> {
+        let events = read_events(paths, &ReadOptions::default()).unwrap();
+        let mut rows: Vec<String> = (0..events.batch.num_rows())
+            .map(|i| {
+                let mut cells: Vec<String> = phantomnet_features::row_as_json(&events.batch, i)
+                    .into_iter()
+                    // This JSON has its times as dates, and two columns of its own.
+                    .filter(|(key, value)| !key.starts_with('_') && !value.is_null() && key != "ts")
+                    .map(|(key, value)| match value.as_f64() {
+                        Some(number) => format!("{key}={number}"),
+                        None => format!("{key}={value}"),
+                    })
+                    .collect();
+                cells.sort();
+                cells.join(" ")
+            })
+            .collect();
+        rows.sort();
+        rows
+    };
+    let (own, json) = (rows(&own), rows(&json));
+    assert_eq!(own.len(), json.len());
+    let differ: Vec<_> = own.iter().zip(&json).filter(|(own, json)| own != json).take(3).collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+}
+
+#[rstest]
 #[case("suricata/alerts-only/honeypot-2018.json", "JsonLayout")]
 fn real_logs_in_other_formats_are_refused_clearly(#[case] path: &str, #[case] variant: &str) {
     let Some(paths) = real(path) else { return };
