@@ -53,6 +53,8 @@ pub enum Format {
     Csv,
     /// Fields between tabs, quoted likewise.
     Tsv,
+    /// Fields between `|`, quoted likewise.
+    Psv,
     /// One JSON object a line, also as elements of an array.
     #[serde(alias = "json", alias = "jsonl", alias = "ndjson")]
     JsonLines,
@@ -63,11 +65,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a name in configurations: `csv`, `tsv`, `jsonl`, `zeek` or `parquet`.
+    /// The format of a name in configurations: `csv`, `tsv`, `psv`, `jsonl`, `zeek` or `parquet`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "csv" => Some(Self::Csv),
             "tsv" => Some(Self::Tsv),
+            "psv" => Some(Self::Psv),
             "jsonl" => Some(Self::JsonLines),
             "zeek" => Some(Self::Zeek),
             "parquet" => Some(Self::Parquet),
@@ -80,6 +83,7 @@ impl Format {
         match self {
             Self::Csv => Some(b','),
             Self::Tsv => Some(b'\t'),
+            Self::Psv => Some(b'|'),
             Self::JsonLines | Self::Zeek | Self::Parquet => None,
         }
     }
@@ -90,7 +94,7 @@ impl Format {
 pub struct ReadOptions {
     /// Format of all files. Default: by the extension of each, else by its first bytes.
     pub format: Option<Format>,
-    /// Names of the fields of CSV and TSV files, which then have no header. Default: the first record is the header.
+    /// Names of the fields of files of separated values, which then have no header. Default: the first record is the header.
     pub columns: Option<Vec<String>>,
     /// Types of columns that should not be inferred. Cells that do not parse are NULL and counted.
     pub types: BTreeMap<String, ColumnType>,

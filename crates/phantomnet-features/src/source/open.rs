@@ -73,7 +73,8 @@ pub(crate) fn measure(text: Text) -> (u64, [u8; 32]) {
     }
 }
 
-/// Format of text by its beginning: JSON objects, else delimited by tabs if the first line has any, else by commas.
+/// Format of text by its beginning: Zeek's header, JSON objects, else delimited by tabs if the first line has any, by `|` if it has some
+/// and no comma, else by commas.
 pub(crate) fn sniff(head: &[u8]) -> Format {
     if head.starts_with(b"PAR1") {
         return Format::Parquet;
@@ -86,6 +87,7 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
     match line.first() {
         Some(b'{' | b'[') => Format::JsonLines,
         _ if line.contains(&b'\t') => Format::Tsv,
+        _ if line.contains(&b'|') && !line.contains(&b',') => Format::Psv,
         _ => Format::Csv,
     }
 }
@@ -125,11 +127,14 @@ impl Content {
         let mut magic = Vec::new();
         file.by_ref().take(4).read_to_end(&mut magic)?;
         let is_gzip = magic.starts_with(b"\x1f\x8b");
+        let is_bzip2 = magic.starts_with(b"BZh");
         let is_zstd = magic.starts_with(b"\x28\xb5\x2f\xfd");
         let utf16 = magic.get(..2).map(|mark| (mark == b"\xff\xfe", mark == b"\xfe\xff"));
         let raw = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(magic).chain(file));
         let inner: Box<dyn Read + Send> = if is_gzip {
             Box::new(flate2::bufread::MultiGzDecoder::new(raw))
+        } else if is_bzip2 {
+            Box::new(bzip2::bufread::MultiBzDecoder::new(raw))
         } else if is_zstd {
             Box::new(zstd::stream::read::Decoder::with_buffer(raw)?)
         } else {
@@ -141,7 +146,7 @@ impl Content {
             Some((_, true)) => Self::Utf16(Utf16::new(metered, u16::from_be_bytes)),
             _ => Self::Plain(metered),
         };
-        Ok((content, is_gzip || is_zstd))
+        Ok((content, is_gzip || is_zstd || is_bzip2))
     }
 }
 
@@ -211,6 +216,8 @@ mod tests {
     #[case(b"\xef\xbb\xbf\n [", Format::JsonLines)]
     #[case(b"a\tb,c\n", Format::Tsv)]
     #[case(b"a,b\nc\td", Format::Csv)]
+    #[case(b"a|b\n1,5|2", Format::Psv)]
+    #[case(b"a|b,c\n", Format::Csv)]
     #[case(b"", Format::Csv)]
     #[case(b"PAR1\x15", Format::Parquet)]
     #[case(b"#separator \\x09\n", Format::Zeek)]

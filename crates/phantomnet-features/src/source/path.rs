@@ -16,17 +16,18 @@ pub(crate) enum Named {
     Unknown,
 }
 
-/// Format by extension; `.gz` and `.zst` and the marks of log rotation (`.1`, `.2018-05-06`) after it do not count.
+/// Format by extension; `.gz`, `.zst` and `.bz2` and the marks of log rotation (`.1`, `.2018-05-06`) after it do not count.
 pub(crate) fn by_name(path: &Path) -> Named {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Named::Unknown;
     };
     let name = name.to_ascii_lowercase();
     let mut parts: Vec<&str> = name.split('.').skip(1).collect();
-    parts.pop_if(|part| matches!(*part, "gz" | "zst" | "zstd"));
+    parts.pop_if(|part| matches!(*part, "gz" | "zst" | "zstd" | "bz2"));
     while parts.pop_if(|part| part.bytes().all(|b| b.is_ascii_digit() || b == b'-') && !part.is_empty()).is_some() {}
     match parts.last().copied() {
         Some("csv") => Named::Known(Format::Csv),
+        Some("psv") => Named::Known(Format::Psv),
         Some("tsv") => Named::Known(Format::Tsv),
         Some("json" | "jsonl" | "ndjson") => Named::Known(Format::JsonLines),
         Some("parquet") => Named::Known(Format::Parquet),
@@ -116,6 +117,7 @@ mod tests {
     #[rstest]
     #[case("a/b.csv", Named::Known(Format::Csv))]
     #[case("B.TSV.GZ", Named::Known(Format::Tsv))]
+    #[case("b.psv.bz2", Named::Known(Format::Psv))]
     #[case("x.jsonl.zst", Named::Known(Format::JsonLines))]
     #[case("cowrie.json.2018-05-06.gz", Named::Known(Format::JsonLines))]
     #[case("cowrie.json.2018-05-08", Named::Known(Format::JsonLines))]

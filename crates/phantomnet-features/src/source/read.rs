@@ -20,7 +20,7 @@ const MAX_KEPT: usize = 10_000;
 /// Reads the events of files, folders and patterns, inferring the type of each column from all its cells.
 ///
 /// Columns go by name: files may order them differently and lack some of them (NULL then). Types: integers, else numbers,
-/// else booleans, each only if all cells are such, else text. An empty field of CSV and TSV is NULL, quoted or not; an
+/// else booleans, each only if all cells are such, else text. An empty field of separated values is NULL, quoted or not; an
 /// empty JSON string is a text. Nested JSON objects and Parquet structs give columns `parent.child`, lists are JSON text.
 /// `nan` in a column of numbers is NULL, `inf` and `-inf` are values. The same files in the same order give the same events.
 ///

@@ -58,6 +58,12 @@ fn types(events: &Events) -> Vec<(&str, ColumnType)> {
     events.schema.columns().iter().map(|(name, column_type)| (name.as_str(), *column_type)).collect()
 }
 
+fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(content).unwrap();
@@ -267,9 +273,16 @@ fn compressed_files_are_read_to_the_end() {
     let members = [gzip(b"a\n1\n"), gzip(b"2\n")].concat();
     let frames: Vec<u8> =
         [&b"a\n1\n"[..], b"2\n"].iter().flat_map(|part| zstd::encode_all(*part, 1).unwrap()).collect();
-    let files = Files::new(&[("a.csv", plain), ("b.csv.gz", &members), ("c.csv.zst", &frames), ("d.csv", &members)]);
+    let streams = [bzip2(b"a\n1\n"), bzip2(b"2\n")].concat();
+    let files = Files::new(&[
+        ("a.csv", plain),
+        ("b.csv.gz", &members),
+        ("c.csv.zst", &frames),
+        ("d.csv", &members),
+        ("e.csv.bz2", &streams),
+    ]);
     let expected = files.read(&["a.csv"], &ReadOptions::default()).unwrap();
-    for name in ["b.csv.gz", "c.csv.zst", "d.csv"] {
+    for name in ["b.csv.gz", "c.csv.zst", "d.csv", "e.csv.bz2"] {
         let events = files.read(&[name], &ReadOptions::default()).unwrap();
         assert_eq!(events.batch, expected.batch);
         assert_eq!(events.fingerprint, expected.fingerprint);
@@ -309,6 +322,29 @@ fn a_bomb_is_not_unpacked() {
     let error = files.read(&["a.csv.gz"], &options).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(cause, "more than 1048576 bytes when decompressed");
+}
+
+#[test]
+fn values_may_be_separated_by_pipes() {
+    let events = read("a.log", b"user|payload\nroot|\"a|b\"\nguest|1,2\n").unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"user":"root","payload":"a|b"}"#, r#"{"user":"guest","payload":"1,2"}"#]);
+}
+
+#[test]
+fn a_zeek_log_may_be_appended_to() {
+    let part = |ts: &str| format!("#separator \\x09\n#fields\tts\tnote\n#types\ttime\tstring\n{ts}\t\"a\n#close\tx\n");
+    let content = [part("1.5"), part("2.5"), "3.5\n".to_owned()].concat();
+    let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
+    let files = Files::new(&[("conn.log", content.as_bytes())]);
+    let events = files.read(&["conn.log"], &options).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"ts":1.5,"note":"\"a"}"#, r#"{"ts":2.5,"note":"\"a"}"#]);
+    assert_eq!(events.places.iter().map(|place| place.line).collect::<Vec<_>>(), [4, 9]);
+    let reasons: Vec<_> = events.rejected.kept.iter().map(|line| (line.place.line, line.reason.as_str())).collect();
+    assert_eq!(reasons, [(11, "expected 2 fields, got 1")]);
+    assert_eq!(raw_lines(&events, &[1]).unwrap(), ["2.5\t\"a"]);
+    let mut decoder = LineDecoder::new(&events.schema, &events.files[0].layout);
+    assert_eq!(decoder.decode(b"1.5\t\"a").unwrap(), events.batch.slice(0, 1));
+    assert!(decoder.decode(b"#close\tx").is_err());
 }
 
 #[test]

@@ -60,15 +60,15 @@ pub const KEYS: &[Key] = &[
         "data.paths",
         Kind::Texts,
         r#"["data/*.csv"]"#,
-        "Files, folders and globs of events: CSV, TSV, JSON lines, Zeek logs, Parquet, plain or .gz or .zst. Relative to the working directory. Files named on the command line replace them.",
+        "Files, folders and globs of events: separated by commas, tabs or `|`, JSON lines, Zeek logs, Parquet, plain or .gz or .zst or .bz2. Relative to the working directory. Files named on the command line replace them.",
     ),
     key(
         "data.format",
-        Kind::Word(&["csv", "tsv", "jsonl", "zeek", "parquet"]),
+        Kind::Word(&["csv", "tsv", "psv", "jsonl", "zeek", "parquet"]),
         "",
         "Format of all files; otherwise each is told by its name and first bytes.",
     ),
-    key("data.columns", Kind::Texts, "", "Column names, in order, for CSV and TSV files without a header."),
+    key("data.columns", Kind::Texts, "", "Column names, in order, for files of separated values without a header."),
     key(
         "data.types",
         Kind::TextTable,

@@ -75,8 +75,13 @@ proptest! {
         content in proptest::collection::vec(
             prop_oneof![proptest::sample::select(&b"\",\n\r{}[]:\\1"[..]), any::<u8>()], 0..120,
         ),
-        format in proptest::sample::select(&[Format::Csv, Format::Tsv, Format::JsonLines, Format::Parquet][..]),
+        format in proptest::sample::select(
+            &[Format::Csv, Format::Tsv, Format::Psv, Format::JsonLines, Format::Zeek, Format::Parquet][..],
+        ),
+        has_header in any::<bool>(),
     ) {
+        let header: &[u8] = if has_header { b"#separator \\x09\n#fields\ta\n#types\tset[count]\n" } else { b"" };
+        let content = [header, &content].concat();
         let files = Files::new(&[("a", &content)]);
         let options = ReadOptions { format: Some(format), max_rejected: 1.0, ..ReadOptions::default() };
         if let Ok(events) = files.read(&["a"], &options) {
