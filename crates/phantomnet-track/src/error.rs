@@ -407,7 +407,8 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 fn shown_up_to(text: &str, max_chars: usize) -> String {
-    let mut shown: String = text.chars().take(max_chars).collect::<String>().escape_debug().collect();
+    let escaped = |c: char| -> String { if c == '\'' { c.into() } else { c.escape_debug().collect() } };
+    let mut shown: String = text.chars().take(max_chars).map(escaped).collect();
     if text.chars().nth(max_chars).is_some() {
         shown.push('…');
     }

@@ -355,11 +355,11 @@ mod tests {
     #[case("metrics.a > high", "expected a number at `high`")]
     #[case(
         "metrics.a LIKE 'x'",
-        "expected `=`, `!=`, `<`, `<=`, `>` or `>=` instead of `LIKE` before the value at `\\'x\\'`"
+        "expected `=`, `!=`, `<`, `<=`, `>` or `>=` instead of `LIKE` before the value at `'x'`"
     )]
-    #[case("params.a > 'x'", "expected `=`, `!=`, `LIKE` or `ILIKE` instead of `>` before the value at `\\'x\\'`")]
+    #[case("params.a > 'x'", "expected `=`, `!=`, `LIKE` or `ILIKE` instead of `>` before the value at `'x'`")]
     #[case("params.a = 3", "expected text in quotes at `3`")]
-    #[case("params.a = 'x", "expected a closing ' at `\\'x`")]
+    #[case("params.a = 'x", "expected a closing ' at `'x`")]
     #[case("metrics. > 1", "expected a key at `> 1`")]
     #[case("metrik.a > 1", "expected `metrics.`, `params.`, `tags.` or `attributes.` at `metrik.a > 1`")]
     #[case("accuracy > 1", "expected `metrics.KEY`, `params.KEY`, `tags.KEY`, `run_id`")]

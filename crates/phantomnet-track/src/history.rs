@@ -141,9 +141,11 @@ impl History {
         self.entries.iter().rev().find(|entry| entry.time_ms <= time_ms)?.decision.champion
     }
 
-    /// The champion that a rollback restores: the last before `current` that was not itself rolled back or deleted; where the
-    /// champion was changed without a record, the last recorded one.
-    pub fn champion_before(&self, current: Option<u32>) -> Option<u32> {
+    /// The champion that a rollback restores: the last before `current` that was not itself rolled back and of which there is
+    /// a version; where the champion was changed without a record, the last recorded one.
+    ///
+    /// - `versions`: those that are there, for a version may be deleted without a record.
+    pub fn champion_before(&self, current: Option<u32>, versions: &[u32]) -> Option<u32> {
         let mut champions: Vec<u32> = Vec::new();
         for Decision { action, version, champion, previous, .. } in self.entries.iter().map(|entry| &entry.decision) {
             match action {
@@ -160,7 +162,7 @@ impl History {
                 Action::Reject => {}
             }
         }
-        champions.into_iter().rev().find(|champion| Some(*champion) != current)
+        champions.into_iter().rev().find(|champion| Some(*champion) != current && versions.contains(champion))
     }
 }
 
@@ -198,7 +200,10 @@ fn read(tags: &BTreeMap<String, String>, name: &str) -> History {
         if entry.number == number {
             problems.push(format!("there are two entries {number}"));
         } else if entry.number - number > 1 {
-            problems.push(format!("entries {} to {} are missing", number + 1, entry.number - 1));
+            let (first, last) = (number + 1, entry.number - 1);
+            let missing =
+                if first == last { format!("entry {first} is") } else { format!("entries {first} to {last} are") };
+            problems.push(format!("{missing} missing"));
         } else if entry.previous_hash != hash {
             problems.push(format!("entry {} does not follow the entry {number} that is there", entry.number));
         }
@@ -240,7 +245,20 @@ pub fn verify(store: &mut dyn Store, name: &str, heads: &[String]) -> Result<His
             problems.push(format!("entry `{}` is not in the history", crate::error::shown(head)));
         }
     }
-    for ModelVersion { version, tags, .. } in store.model_versions(name)? {
+    let versions = store.model_versions(name)?;
+    let is_there = |version: u32| versions.iter().any(|found| found.version == version);
+    let mut gone: BTreeMap<u32, u32> = BTreeMap::new();
+    for HistoryEntry { number, decision, .. } in &history.entries {
+        match decision.action {
+            Action::Delete => drop(gone.remove(&decision.version)),
+            _ if is_there(decision.version) => {}
+            _ => drop(gone.insert(decision.version, *number)),
+        }
+    }
+    for (version, number) in gone {
+        problems.push(format!("version {version}, of entry {number}, was deleted, unrecorded"));
+    }
+    for ModelVersion { version, tags, .. } in versions {
         if let Some(hash) = tags.get(ENTRY_TAG).filter(|hash| !knows(hash)) {
             let hash = crate::error::shown(hash);
             problems.push(format!("version {version} speaks of entry `{hash}`, which is not in the history"));
@@ -424,7 +442,7 @@ mod tests {
     fn what_is_missing_double_or_of_another_model_is_seen() {
         let mut tags = three();
         tags.retain(|key, _| !key.contains("000002"));
-        assert_eq!(read(&tags, "ssh").problems, ["entries 2 to 2 are missing"]);
+        assert_eq!(read(&tags, "ssh").problems, ["entry 2 is missing"]);
         let mut tags = three();
         tags.extend(chain(vec![promote(2, None)]));
         assert!(read(&tags, "ssh").problems.contains(&"there are two entries 1".to_owned()));
@@ -434,7 +452,14 @@ mod tests {
     #[test]
     fn a_rollback_restores_the_champion_before() {
         let rollback = |version, previous| decision(Action::Rollback, version, Some(previous), Some(version));
-        let before = |decisions, current| read(&chain(decisions), "ssh").champion_before(Some(current));
+        let all: Vec<u32> = (1..10).collect();
+        let before = |decisions, current| read(&chain(decisions), "ssh").champion_before(Some(current), &all);
+        assert_eq!(
+            read(&chain(vec![promote(1, None), promote(2, Some(1)), promote(3, Some(2))]), "ssh")
+                .champion_before(Some(3), &[1, 3]),
+            Some(1),
+            "version 2 was deleted without a record"
+        );
         let promotions = || vec![promote(1, None), promote(2, Some(1)), promote(3, Some(2))];
         assert_eq!(before(promotions(), 3), Some(2));
         let mut once = promotions();
@@ -480,7 +505,7 @@ mod tests {
             }
             let history = read(&tags, "ssh");
             prop_assert!(history.entries.len() + history.problems.len() >= tags.len());
-            let _ = (history.champion_before(Some(1)), history.champion_at(0));
+            let _ = (history.champion_before(Some(1), &[1]), history.champion_at(0));
         }
     }
 

@@ -278,14 +278,22 @@ pub fn find_model(store: &mut dyn Store, uri: &ModelUri) -> Result<FoundModel> {
         }
     };
     let version = store.model_version(name, version)?;
-    let location = store.model_version_location(name, version.version)?;
     let logged = version.model_id().map(|id| store.logged_model(id)).transpose();
-    // The files may be there still where the logged model is not.
-    let logged = match logged {
-        Err(Error::ModelNotFound { .. }) => None,
-        logged => logged?,
+    let found = match logged {
+        Ok(Some(logged)) => {
+            FoundModel { location: logged.artifact_location.clone(), logged: Some(logged), version: None }
+        }
+        // The files may be there still where the logged model is not.
+        Ok(None) | Err(Error::ModelNotFound { .. }) => {
+            let location = store.model_version_location(name, version.version)?;
+            match location.parse() {
+                Ok(ModelUri::OfRun(run, path)) => of_run(store, &run, &path)?,
+                _ => FoundModel { logged: None, version: None, location },
+            }
+        }
+        Err(error) => return Err(error),
     };
-    Ok(FoundModel { logged, version: Some(version), location })
+    Ok(FoundModel { version: Some(version), ..found })
 }
 
 fn logged(store: &mut dyn Store, id: &str) -> Result<FoundModel> {

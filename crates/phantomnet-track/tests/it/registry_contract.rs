@@ -224,7 +224,7 @@ pub(crate) fn decisions_are_recorded_in_a_chain(store: &mut dyn Store) {
     let whole = verify(store, &name, &[first.hash.clone(), third.hash.clone()]).expect("read");
     assert_eq!((whole.problems.len(), whole.entries.len()), (0, 3), "{:?}", whole.problems);
     assert_eq!(whole.entries[0], first);
-    assert_eq!(whole.champion_before(Some(versions[2])), Some(versions[0]));
+    assert_eq!(whole.champion_before(Some(versions[2]), &versions), Some(versions[0]));
     let problems = |store: &mut dyn Store, heads: &[String]| verify(store, &name, heads).expect("read").problems;
     assert_eq!(problems(store, &["00".into()]), ["entry `00` is not in the history"]);
 
@@ -241,6 +241,9 @@ pub(crate) fn decisions_are_recorded_in_a_chain(store: &mut dyn Store) {
     store.set_alias(&name, CHAMPION, versions[0]).expect("set");
     let cut_off = format!("version {} speaks of entry `{}`, which is not in the history", versions[2], third.hash);
     assert_eq!(problems(store, &[]), [cut_off]);
+    store.delete_model_version(&name, versions[1]).expect("deleted");
+    let deleted = format!("version {}, of entry 2, was deleted, unrecorded", versions[1]);
+    assert!(problems(store, &[]).contains(&deleted), "{:?}", problems(store, &[]));
 }
 
 pub(crate) fn decision(action: Action, version: u32, previous: Option<u32>) -> Decision {

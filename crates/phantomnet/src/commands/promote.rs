@@ -125,7 +125,9 @@ pub(super) fn rollback(name: &str, reason: &str, args: &StoreArgs) -> Result<(),
     let champion = decisions::champion(store.as_mut(), name)?;
     let history = history::history(store.as_mut(), name).map_err(track_failure)?;
     history.problems.iter().for_each(|problem| terminal::warn(problem));
-    let before = history.champion_before(champion).ok_or_else(|| {
+    let versions = store.model_versions(name).map_err(track_failure)?;
+    let numbers: Vec<u32> = versions.iter().map(|version| version.version).collect();
+    let before = history.champion_before(champion, &numbers).ok_or_else(|| {
         Failure::config(format!("the history of `{name}` knows no champion before this one"))
             .hint("`phantomnet models promote models:/NAME/VERSION --force --reason TEXT` names one without judging it")
     })?;
