@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the contract of the tracking stores, and `train`, on real MLflow servers.
+"""Runs the contract of the tracking stores, `train` and the checks of registered models and of the UI on real MLflow servers.
 
     check_server.py BINARY TESTS DEMO OUT [PYTHON...]
 
@@ -16,10 +16,17 @@ import subprocess
 import sys
 import tempfile
 
+import chromium
 from checking import check, equal
 from serving import certificates, free_port, mlflow_server, postgresql, postgresql_programs
 
 USER, PASSWORD = "admin", "correct horse battery staple"
+# MLflow's own but for the last line, without which each of some thousand requests hashes the password for 0.2 s.
+AUTH_CONFIG = """[mlflow]
+default_permission = READ
+database_uri = sqlite:///basic_auth.db
+auth_cache_ttl_seconds = 600
+"""
 
 
 def run_tests(what, tests, filters, address, environment):
@@ -52,12 +59,16 @@ def train(what, binary, address, environment, out):
 def check_run(what, printed, address, environment, out):
     document = out / "run.json"
     document.write_text(json.dumps(printed))
-    checker = pathlib.Path(__file__).with_name("check_run.py")
-    read = subprocess.run([sys.executable, checker, address, document], env=os.environ | environment,
-                          capture_output=True, text=True, check=False)
-    if read.returncode != 0:
-        sys.exit(f"FAILED: {what}: the run, read by MLflow's client\n{read.stdout}\n{read.stderr}")
-    print(f"  ok  {what}: {read.stdout.splitlines()[-1]}")
+    run_check(what, "check_run.py", [address, document], environment)
+
+
+def run_check(what, script, arguments, environment):
+    """Runs a script beside this one, and prints the last line of what it says."""
+    command = [sys.executable, pathlib.Path(__file__).with_name(script), *arguments]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"FAILED: {what}: {script}\n{done.stdout}\n{done.stderr}")
+    print(f"  ok  {what}: {done.stdout.splitlines()[-1].strip()}", flush=True)
 
 
 def check_refusals(binary, address):
@@ -96,11 +107,23 @@ class Checks:
         run_contract(what, self.tests, address, environment or {})
         train(what, self.binary, address, environment or {}, folder)
 
-    def sqlite(self, name="sqlite", what="SQLite behind it", python=sys.executable):
+    def registry(self, what, address, folder, environment=None):
+        run_check(what, "check_registry.py", [self.binary, address, folder / "registry"], environment or {})
+
+    def ui(self, what, address, folder):
+        if chromium.program() is None:
+            print(f"SKIPPED: {what}: the UI, since there is no Chromium")
+        else:
+            run_check(what, "check_ui.py", ["--server", address, folder / "ui"], {})
+
+    def sqlite(self, name="sqlite", what="SQLite behind it", python=sys.executable, with_ui=False):
         with self.place(name) as (folder, log):
             options = ["--artifacts-destination", str(folder / "artifacts")]
             with mlflow_server(copy_of(self.demo, folder), log, options, folder=folder, python=python) as address:
                 self.run(what, address, folder)
+                self.registry(what, address, folder)
+                if with_ui:
+                    self.ui(what, address, folder)
 
     def outbox(self):
         """A server that comes up only after a run, and one that goes away during runs."""
@@ -135,16 +158,19 @@ class Checks:
 
     def basic_auth(self):
         environment = {
+            "MLFLOW_AUTH_CONFIG_PATH": "basic_auth.ini",
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "not a secret",
             "MLFLOW_AUTH_ADMIN_USERNAME": USER,
             "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
         }
         with self.place("basic-auth") as (folder, log):
+            (folder / "basic_auth.ini").write_text(AUTH_CONFIG)
             options = ["--artifacts-destination", str(folder / "artifacts"), "--app-name", "basic-auth"]
             with mlflow_server(copy_of(self.demo, folder), log, options, environment, folder) as address:
                 check_refusals(self.binary, address)
                 credentials = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
                 self.run("basic authentication", address, folder, credentials)
+                self.registry("basic authentication", address, folder, credentials)
 
     def tls(self):
         """A certificate that only an authority of ours vouches for."""
@@ -184,7 +210,7 @@ def main():
         sys.exit(__doc__)
     binary, tests, demo, out, *pythons = (pathlib.Path(argument).absolute() for argument in sys.argv[1:])
     checks = Checks(binary, tests, demo, out)
-    checks.sqlite()
+    checks.sqlite(with_ui=True)
     checks.outbox()
     checks.shared_folder()
     checks.basic_auth()

@@ -21,12 +21,16 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 ANSWER_TIMEOUT_S = 60
 
 
+def program():
+    """The browser that there is; None without one."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 class Chromium:
     """One browser with one page; a context manager."""
 
     def __enter__(self):
-        program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        if program is None:
+        if program() is None:
             sys.exit("there is no Chromium; on Debian: apt-get install chromium")
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         commands, self.commands = os.pipe()
@@ -39,7 +43,7 @@ class Chromium:
             os.dup2(high[1], 4)
 
         self.process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={self.profile.name}"],
+            [program(), *FLAGS, f"--user-data-dir={self.profile.name}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=descriptors, close_fds=False,
         )
@@ -116,6 +120,11 @@ class Chromium:
             except RuntimeError:
                 continue  # The frame went away meanwhile.
         return texts
+
+    def click(self, text):
+        """Clicks the innermost element with just this text."""
+        found = f"[...document.querySelectorAll('*')].filter(one => one.textContent.trim() === {json.dumps(text)})"
+        self.evaluate(f"{found}.pop()?.click()")
 
     def screenshot(self, path):
         answer = self.call("Page.captureScreenshot", {"format": "png"}, self.page)

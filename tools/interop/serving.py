@@ -44,6 +44,18 @@ def group(command, **options):
             process.wait()
 
 
+def await_health(address, process, log, context=None):
+    """Waits until a server that was just started answers; one that does not ends the script."""
+    deadline = time.monotonic() + SERVER_TIMEOUT_S
+    while True:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            if urllib.request.urlopen(f"{address}/health", timeout=5, context=context).status == 200:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            sys.exit(f"the MLflow server did not start, see {log.name}")
+        time.sleep(0.2)
+
+
 @contextlib.contextmanager
 def mlflow_server(store, log, options=(), environment=None, folder=None, python=sys.executable, port=None, tls=None):
     """An MLflow server on a store's URI; gives its address. `tls`: files of its certificate, its key, and who signed it."""
@@ -57,14 +69,22 @@ def mlflow_server(store, log, options=(), environment=None, folder=None, python=
                "--backend-store-uri", store, *options]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | (environment or {})
     with group(command, stdout=log, stderr=log, env=environment, cwd=folder) as process:
-        deadline = time.monotonic() + SERVER_TIMEOUT_S
-        while True:
-            with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                if urllib.request.urlopen(f"{address}/health", timeout=5, context=context).status == 200:
-                    break
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the MLflow server did not start, see {log.name}")
-            time.sleep(0.2)
+        await_health(address, process, log, context)
+        yield address
+
+
+@contextlib.contextmanager
+def scoring_server(model, store, log):
+    """`mlflow models serve` of a model of a tracking store; gives its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local",
+               "-h", "127.0.0.1", "-p", str(port)]
+    # It starts uvicorn by its name.
+    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), *os.get_exec_path()])
+    environment = os.environ | {"PATH": path, "MLFLOW_TRACKING_URI": store, "MLFLOW_REGISTRY_URI": store}
+    with group(command, stdout=log, stderr=log, env=environment) as process:
+        await_health(address, process, log)
         yield address
 
 
