@@ -1,43 +1,95 @@
-//! Artifact files in a local folder.
+//! Artifact files of runs and models, wherever they are.
 //!
-//! A file is written under another name beside the artifact root, where no listing shows it, and then renamed into place.
+//! A [`Place`] does what is particular to a kind of location; what is built upon that is here. A file on this machine is written under
+//! another name and then renamed into place.
+
+mod folder;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::entities::ArtifactEntry;
 use crate::error::{Error, Result};
 use crate::names;
 
-/// The folder of an artifact location: an absolute path or a `file:` URI.
-pub(crate) fn local_folder(location: &str) -> Result<PathBuf> {
-    let unsupported = || Error::ArtifactLocation { location: location.to_owned() };
-    let Some(rest) = location.strip_prefix("file:") else {
-        let path = Path::new(location);
-        // A relative location would mean another folder to every reader.
-        return if path.is_absolute() { Ok(path.to_owned()) } else { Err(unsupported()) };
-    };
-    let path = match rest.strip_prefix("//") {
-        Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
-        None => rest,
-    };
-    if !path.starts_with('/') {
-        return Err(unsupported());
+pub(crate) use folder::{Folder, local_folder};
+
+/// Where the artifacts of a run or model are. Paths are those that [`check_path`] takes.
+pub(crate) trait Place {
+    /// What to call it in a message.
+    fn location(&self) -> String;
+
+    /// The folder of this machine that it is, if it is one.
+    fn local_folder(&self) -> Option<&Path> {
+        None
     }
-    percent_decoded(path).map(PathBuf::from).ok_or_else(unsupported)
+
+    /// Copies the file `source` to `path`.
+    fn put_file(&self, path: &str, source: &Path) -> Result<()>;
+
+    /// Writes `bytes` to `path`.
+    fn put_bytes(&self, path: &str, bytes: &[u8]) -> Result<()>;
+
+    /// What lies directly in a folder, by path.
+    fn list(&self, folder: Option<&str>) -> Result<Vec<ArtifactEntry>>;
+
+    /// Paths of the files at any depth, checked.
+    fn files(&self) -> Result<Vec<String>>;
+
+    /// Gives the content of a file to `write`, once for each attempt, and returns its size; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::ArtifactTooLarge`] past `max_bytes`, without reading further.
+    fn fetch(&self, path: &str, max_bytes: u64, write: Write<'_>) -> Result<Option<u64>>;
+
+    /// Copies the files in and below a folder.
+    fn put_folder(&self, source: &Path) -> Result<()> {
+        files_below(source)?.iter().try_for_each(|path| {
+            check_path(path)?;
+            self.put_file(path, &source.join(path))
+        })
+    }
+
+    /// Content of a file of at most `max_bytes`; `None` if there is no such file.
+    fn read(&self, path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        let found = self.fetch(path, max_bytes, &mut |content| {
+            bytes.clear();
+            content.read_to_end(&mut bytes).map(drop).map_err(Error::io("read artifact", Path::new(path)))
+        })?;
+        Ok(found.map(|_| bytes))
+    }
+
+    /// Copies a file of at most `max_bytes` to the file `target`; `false` if there is no such file.
+    fn download(&self, path: &str, target: &Path, max_bytes: u64) -> Result<bool> {
+        Ok(self.fetch(path, max_bytes, &mut |content| write_file(target, content))?.is_some())
+    }
+
+    /// Copies the files at any depth to the folder `target`, `max_bytes` in all at most.
+    fn download_folder(&self, target: &Path, max_bytes: u64) -> Result<()> {
+        let (mut n_left, mut n_files) = (max_bytes, 0);
+        for path in self.files()? {
+            let fetched = self.fetch(&path, n_left, &mut |content| write(target, &path, content));
+            let n_bytes = fetched.map_err(|error| match error {
+                Error::ArtifactTooLarge { path, .. } => Error::ArtifactTooLarge { path, max_bytes },
+                error => error,
+            })?;
+            // Listed and not there: deleted meanwhile, or the mark of a folder.
+            if let Some(n_bytes) = n_bytes {
+                n_left -= n_bytes;
+                n_files += 1;
+            }
+        }
+        if n_files == 0 {
+            return Err(Error::NoFiles { location: self.location() });
+        }
+        Ok(())
+    }
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let digits = part.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        bytes.extend_from_slice(&part.as_bytes()[2..]);
-    }
-    String::from_utf8(bytes).ok().filter(|path| !path.contains('\0'))
-}
+/// Takes the content of a file from its beginning.
+pub(crate) type Write<'a> = &'a mut dyn FnMut(&mut dyn Read) -> Result<()>;
 
 /// Refuses a path that could leave the artifact root or that a tracking server would not take.
 pub(crate) fn check_path(path: &str) -> Result<()> {
@@ -55,14 +107,63 @@ pub(crate) fn check_path(path: &str) -> Result<()> {
     Err(Error::Invalid { what: "artifact path", value: path.to_owned(), expected })
 }
 
-/// Writes all of `content` to `path` below `root`.
-pub(crate) fn write(root: &Path, path: &str, content: &mut dyn Read) -> Result<()> {
+/// Files in a folder elsewhere at most, and folders in one another: it could be listed without an end.
+const MAX_FILES: usize = 10_000;
+const MAX_DEPTH: usize = 32;
+
+/// Refuses a path from a listing of `location` that leaves it, is too deep, or has too many files before it.
+pub(crate) fn check_listed(n_files: usize, path: &str, location: &str) -> Result<()> {
     check_path(path)?;
+    if n_files == MAX_FILES || path.split('/').count() > MAX_DEPTH {
+        let expected = format!("expected at most {MAX_FILES} files, {MAX_DEPTH} folders deep");
+        return Err(Error::Invalid { what: "artifact folder", value: location.to_owned(), expected });
+    }
+    Ok(())
+}
+
+/// Gives `content`, the file at `path`, to `write`, and returns its size.
+///
+/// # Errors
+/// [`Error::ArtifactTooLarge`] past `max_bytes`, without reading further.
+pub(crate) fn pass(content: &mut dyn Read, path: &str, max_bytes: u64, write: Write<'_>) -> Result<u64> {
+    let mut counted = Counted { content, n_bytes: 0, max_bytes };
+    let written = write(&mut counted);
+    if counted.n_bytes > max_bytes {
+        return Err(Error::ArtifactTooLarge { path: path.to_owned(), max_bytes });
+    }
+    written.map(|()| counted.n_bytes)
+}
+
+/// Counts what is read, and fails at more than `max_bytes`.
+struct Counted<'a> {
+    content: &'a mut dyn Read,
+    n_bytes: u64,
+    max_bytes: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.content.read(buffer)?;
+        self.n_bytes += n as u64;
+        if self.n_bytes > self.max_bytes { Err(io::Error::other("it is too large")) } else { Ok(n) }
+    }
+}
+
+/// Writes all of `content` to `path` below the folder `root`.
+fn write(root: &Path, path: &str, content: &mut dyn Read) -> Result<()> {
     let target = root.join(path);
     let folder = target.parent().unwrap_or(root);
     fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
+    // Beside the root, where no listing shows it.
     let partial = root.parent().unwrap_or(root).join(format!(".partial-{}", names::new_id()?));
     put(&partial, &target, content)
+}
+
+/// Writes all of `content` to the file `target`, which is there whole or not at all.
+pub(crate) fn write_file(target: &Path, content: &mut dyn Read) -> Result<()> {
+    let (folder, name) = (target.parent().unwrap_or(Path::new("")), target.file_name().unwrap_or_default());
+    let partial = folder.join(format!(".partial-{}-{}", name.display(), names::new_id()?));
+    put(&partial, target, content)
 }
 
 /// Writes to `partial`, which then becomes `target`.
@@ -87,33 +188,6 @@ pub(crate) fn open_file(source: &Path) -> Result<File> {
         return Err(Error::Invalid { what: "artifact source", value, expected });
     }
     Ok(file)
-}
-
-/// Copies the file `source` to `path` below `root`.
-pub(crate) fn copy_file(root: &Path, path: &str, source: &Path) -> Result<()> {
-    write(root, path, &mut open_file(source)?)
-}
-
-/// Copies all files in and below `source` to `root`.
-pub(crate) fn copy_folder(root: &Path, source: &Path) -> Result<()> {
-    files_below(source)?.iter().try_for_each(|path| copy_file(root, path, &source.join(path)))
-}
-
-/// Copies the files in and below `source` to `target`, `max_bytes` in all at most.
-pub(crate) fn copy_folder_within(source: &Path, target: &Path, max_bytes: u64) -> Result<()> {
-    let files = if source.is_dir() { files_below(source)? } else { Vec::new() };
-    if files.is_empty() {
-        return Err(Error::NoFiles { location: source.display().to_string() });
-    }
-    let mut n_left = max_bytes;
-    for path in files {
-        let file = source.join(&path);
-        let n_bytes = fs::metadata(&file).map_err(Error::io("read", &file))?.len();
-        n_left =
-            n_left.checked_sub(n_bytes).ok_or_else(|| Error::ArtifactTooLarge { path: path.clone(), max_bytes })?;
-        copy_file(target, &path, &file)?;
-    }
-    Ok(())
 }
 
 /// Artifact paths of the files in and below a folder, in byte order.
@@ -150,74 +224,17 @@ fn collect_files(folder: &Path, prefix: &str, files: &mut Vec<String>) -> Result
     Ok(())
 }
 
-/// What lies directly in `folder` below `root`, by path.
-pub(crate) fn list(root: &Path, folder: Option<&str>) -> Result<Vec<ArtifactEntry>> {
-    folder.map_or(Ok(()), check_path)?;
-    let absolute = folder.map_or_else(|| root.to_owned(), |folder| root.join(folder));
-    let entries = match fs::read_dir(&absolute) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        Err(source) => return Err(Error::io("read folder", &absolute)(source)),
-    };
-    let mut listed = entries
-        .map(|entry| {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            Ok(ArtifactEntry {
-                path: folder.map_or_else(|| name.to_string(), |folder| format!("{folder}/{name}")),
-                is_dir: metadata.is_dir(),
-                n_bytes: if metadata.is_dir() { 0 } else { metadata.len() },
-            })
-        })
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(Error::io("read folder", &absolute))?;
-    listed.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(listed)
-}
-
-/// Copies the file at `path` below `root` to `target`; `false` if there is no such file.
-pub(crate) fn copy_out(root: &Path, path: &str, target: &Path, max_bytes: u64) -> Result<bool> {
-    check_path(path)?;
-    let source = root.join(path);
-    match fs::metadata(&source) {
-        Ok(metadata) if metadata.is_file() && metadata.len() > max_bytes => {
-            return Err(Error::ArtifactTooLarge { path: path.to_owned(), max_bytes });
-        }
-        Ok(metadata) if metadata.is_file() => {}
-        _ => return Ok(false),
+/// Type of a file by its name, as far as servers and browsers do something with it.
+pub(crate) fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "csv" => "text/csv",
+        "html" => "text/html",
+        "json" => "application/json",
+        "png" => "image/png",
+        "svg" => "image/svg+xml",
+        "txt" | "md" | "toml" | "yaml" | "yml" | "jsonl" => "text/plain",
+        _ => "application/octet-stream",
     }
-    write_file(target, &mut open_file(&source)?).map(|()| true)
-}
-
-/// Writes all of `content` to the file `target`, which is there whole or not at all.
-pub(crate) fn write_file(target: &Path, content: &mut dyn Read) -> Result<()> {
-    let (folder, name) = (target.parent().unwrap_or(Path::new("")), target.file_name().unwrap_or_default());
-    let partial = folder.join(format!(".partial-{}-{}", name.display(), names::new_id()?));
-    put(&partial, target, content)
-}
-
-/// Content of the file at `path` below `root`; `None` if there is no such file.
-pub(crate) fn read(root: &Path, path: &str, max_bytes: u64) -> Result<Option<Vec<u8>>> {
-    check_path(path)?;
-    let absolute = root.join(path);
-    let file = match File::open(&absolute) {
-        Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => file,
-        Ok(_) => return Ok(None),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(source) => return Err(Error::io("read artifact", &absolute)(source)),
-    };
-    let mut bytes = Vec::new();
-    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read artifact", &absolute))?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(Error::ArtifactTooLarge { path: path.to_owned(), max_bytes });
-    }
-    Ok(Some(bytes))
 }
 
 #[cfg(test)]
@@ -225,34 +242,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
-
-    #[rstest]
-    #[case("/data/mlruns/1", "/data/mlruns/1")]
-    #[case("file:///data/mlruns/1", "/data/mlruns/1")]
-    #[case("file:/data/1", "/data/1")]
-    #[case("file://localhost/data/1", "/data/1")]
-    #[case("file:///my%20data/%C3%BC", "/my data/ü")]
-    #[case("/100%/1", "/100%/1")]
-    fn local_locations(#[case] location: &str, #[case] folder: &str) {
-        assert_eq!(local_folder(location).expect("local"), Path::new(folder));
-    }
-
-    #[rstest]
-    #[case("mlruns/1")]
-    #[case("")]
-    #[case("s3://bucket/1")]
-    #[case("mlflow-artifacts:/1")]
-    #[case("file://server/share")]
-    #[case("file:///bad%2")]
-    #[case("file:///bad%zz")]
-    #[case("file:///nul%00")]
-    fn other_locations_are_refused(#[case] location: &str) {
-        let message = local_folder(location).expect_err("not local").to_string();
-        assert_eq!(
-            message,
-            format!("artifact location `{location}` is not supported: expected an absolute path or `file:///...`")
-        );
-    }
 
     #[rstest]
     #[case("")]

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use crate::artifacts;
+use crate::artifacts::{Folder, Place, check_path, local_folder};
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelStatus, NewLoggedModel, NewRun,
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
@@ -85,9 +85,9 @@ impl SqliteStore {
             .map_err(|failure| failure.during(action, &self.path))
     }
 
-    fn artifact_root(&mut self, run_id: &str) -> Result<PathBuf> {
-        let uri = self.read("find a run", |tx| Ok(read::active_run(tx, run_id)?.artifact_uri))?;
-        artifacts::local_folder(&uri)
+    /// Where the run's artifacts are.
+    fn place(&mut self, run_id: &str) -> Result<Box<dyn Place>> {
+        place(&self.read("find a run", |tx| Ok(read::active_run(tx, run_id)?.artifact_uri))?)
     }
 }
 
@@ -136,13 +136,13 @@ impl Store for SqliteStore {
     }
 
     fn log_artifact(&mut self, run_id: &str, path: &str, source: &Path) -> Result<()> {
-        let root = self.artifact_root(run_id)?;
-        artifacts::copy_file(&root, path, source)
+        check_path(path)?;
+        self.place(run_id)?.put_file(path, source)
     }
 
-    fn log_artifact_bytes(&mut self, run_id: &str, path: &str, mut bytes: &[u8]) -> Result<()> {
-        let root = self.artifact_root(run_id)?;
-        artifacts::write(&root, path, &mut bytes)
+    fn log_artifact_bytes(&mut self, run_id: &str, path: &str, bytes: &[u8]) -> Result<()> {
+        check_path(path)?;
+        self.place(run_id)?.put_bytes(path, bytes)
     }
 
     fn create_logged_model(&mut self, model: NewLoggedModel) -> Result<LoggedModel> {
@@ -167,8 +167,7 @@ impl Store for SqliteStore {
     }
 
     fn log_model_artifacts(&mut self, model_id: &str, folder: &Path) -> Result<()> {
-        let root = artifacts::local_folder(&self.logged_model(model_id)?.artifact_location)?;
-        artifacts::copy_folder(&root, folder)
+        place(&self.logged_model(model_id)?.artifact_location)?.put_folder(folder)
     }
 
     fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()> {
@@ -201,28 +200,30 @@ impl Store for SqliteStore {
     }
 
     fn list_artifacts(&mut self, run_id: &str, folder: Option<&str>) -> Result<Vec<ArtifactEntry>> {
-        artifacts::list(&self.artifact_root(run_id)?, folder)
+        folder.map_or(Ok(()), check_path)?;
+        self.place(run_id)?.list(folder)
     }
 
     fn read_artifact(&mut self, run_id: &str, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
-        artifacts::read(&self.artifact_root(run_id)?, path, max_bytes)?
-            .ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
+        check_path(path)?;
+        let content = self.place(run_id)?.read(path, max_bytes)?;
+        content.ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
     }
 
     fn download_artifact(&mut self, run_id: &str, path: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        let root = self.artifact_root(run_id)?;
-        match artifacts::copy_out(&root, path, target, max_bytes)? {
+        check_path(path)?;
+        match self.place(run_id)?.download(path, target, max_bytes)? {
             true => Ok(()),
             false => Err(Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() }),
         }
     }
 
     fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
-        artifacts::local_folder(location).map(Some)
+        Ok(place(location)?.local_folder().map(Path::to_owned))
     }
 
     fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        artifacts::copy_folder_within(&artifacts::local_folder(location)?, target, max_bytes)
+        place(location)?.download_folder(target, max_bytes)
     }
 
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {
@@ -358,6 +359,11 @@ fn in_transaction<T>(
     let value = work(&transaction)?;
     transaction.commit()?;
     Ok(value)
+}
+
+/// The place of an artifact location.
+fn place(location: &str) -> Result<Box<dyn Place>> {
+    Ok(Box::new(Folder(local_folder(location)?)))
 }
 
 fn now_ms() -> i64 {

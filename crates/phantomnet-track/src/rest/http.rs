@@ -177,15 +177,6 @@ impl Http {
         self.retrying(|_| self.send(ask, Some((content_type, bytes.len() as u64)), &mut &*bytes).map(drop))
     }
 
-    /// Gets a file of at most `max_bytes`; `None` for a longer one.
-    pub(super) fn get_bytes(&self, ask: Ask<'_>, max_bytes: u64) -> Result<Option<Vec<u8>>> {
-        self.retrying(|_| {
-            let mut response = self.send(ask, None, &mut std::io::empty())?;
-            let bytes = self.read(ask, &mut response, max_bytes.saturating_add(1))?;
-            Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= max_bytes))
-        })
-    }
-
     /// Gets a file: `write` is given its content, of which no more than one byte past `max_bytes` is read, once for each attempt.
     pub(super) fn get_file(
         &self,

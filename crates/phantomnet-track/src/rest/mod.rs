@@ -21,6 +21,7 @@ use ureq::http::Method;
 
 pub use options::{Credentials, ServerOptions, check_server_uri, is_sent_in_clear};
 
+use crate::artifacts::{Place, check_path};
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelStatus, NewLoggedModel, NewRun,
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
@@ -28,7 +29,7 @@ use crate::entities::{
 use crate::error::{Error, Result};
 use crate::store::{BOOT_ID_TAG, HOST_TAG, MAX_CANDIDATES, PID_TAG, Store};
 use crate::{limits, names};
-use artifacts::Place;
+use artifacts::Owner;
 use batch::batches;
 use http::{Ask, Attempt, Http, encoded};
 use wire::{CONTEXT_TAG, CreatedExperiment, ExperimentAnswer, ExperimentsAnswer, HistoryAnswer, Nothing, pairs};
@@ -94,9 +95,9 @@ impl RestStore {
     }
 
     /// Where the run's artifacts are.
-    fn place(&mut self, run_id: &str) -> Result<Place> {
+    fn place<'a>(&'a mut self, run_id: &'a str) -> Result<Box<dyn Place + 'a>> {
         self.require_run(run_id)?;
-        Place::of(&self.http, &self.runs[run_id], artifacts::RUN_PARTS)
+        artifacts::place(&self.http, &self.runs[run_id], Owner::Run(run_id))
     }
 
     fn all_experiment_ids(&mut self) -> Result<Vec<String>> {
@@ -242,15 +243,13 @@ impl Store for RestStore {
     }
 
     fn log_artifact(&mut self, run_id: &str, path: &str, source: &Path) -> Result<()> {
-        crate::artifacts::check_path(path)?;
-        let place = self.place(run_id)?;
-        artifacts::put_file(&self.http, &place, path, source)
+        check_path(path)?;
+        self.place(run_id)?.put_file(path, source)
     }
 
     fn log_artifact_bytes(&mut self, run_id: &str, path: &str, bytes: &[u8]) -> Result<()> {
-        crate::artifacts::check_path(path)?;
-        let place = self.place(run_id)?;
-        artifacts::put_bytes(&self.http, &place, path, bytes)
+        check_path(path)?;
+        self.place(run_id)?.put_bytes(path, bytes)
     }
 
     fn create_logged_model(&mut self, model: NewLoggedModel) -> Result<LoggedModel> {
@@ -269,9 +268,8 @@ impl Store for RestStore {
     }
 
     fn log_model_artifacts(&mut self, model_id: &str, folder: &Path) -> Result<()> {
-        let place = self.logged_model(model_id)?.artifact_location;
-        let place = Place::of(&self.http, &place, artifacts::MODEL_PARTS)?;
-        artifacts::put_folder(&self.http, &place, folder)
+        let location = self.logged_model(model_id)?.artifact_location;
+        artifacts::place(&self.http, &location, Owner::Model)?.put_folder(folder)
     }
 
     fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()> {
@@ -365,37 +363,31 @@ impl Store for RestStore {
     }
 
     fn list_artifacts(&mut self, run_id: &str, folder: Option<&str>) -> Result<Vec<ArtifactEntry>> {
-        folder.map_or(Ok(()), crate::artifacts::check_path)?;
-        let place = self.place(run_id)?;
-        artifacts::list(&self.http, run_id, &place, folder)
+        folder.map_or(Ok(()), check_path)?;
+        self.place(run_id)?.list(folder)
     }
 
     fn read_artifact(&mut self, run_id: &str, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
-        crate::artifacts::check_path(path)?;
-        let place = self.place(run_id)?;
-        artifacts::read(&self.http, run_id, &place, path, max_bytes)?
-            .ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
+        check_path(path)?;
+        let content = self.place(run_id)?.read(path, max_bytes)?;
+        content.ok_or_else(|| Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() })
     }
 
     fn download_artifact(&mut self, run_id: &str, path: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        crate::artifacts::check_path(path)?;
-        let place = self.place(run_id)?;
-        match artifacts::download_file(&self.http, run_id, &place, path, target, max_bytes)? {
+        check_path(path)?;
+        match self.place(run_id)?.download(path, target, max_bytes)? {
             true => Ok(()),
             false => Err(Error::ArtifactNotFound { run_id: run_id.to_owned(), path: path.to_owned() }),
         }
     }
 
     fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
-        Ok(match Place::of(&self.http, location, artifacts::MODEL_PARTS)? {
-            Place::Folder(folder) => Some(folder),
-            Place::Server(_) => None,
-        })
+        let place = artifacts::place(&self.http, location, Owner::Model)?;
+        Ok(place.local_folder().map(Path::to_owned))
     }
 
     fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        let place = Place::of(&self.http, location, artifacts::MODEL_PARTS)?;
-        artifacts::download(&self.http, &place, target, max_bytes)
+        artifacts::place(&self.http, location, Owner::Model)?.download_folder(target, max_bytes)
     }
 
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {
