@@ -1,5 +1,6 @@
 //! Why the store refused or failed.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
@@ -8,6 +9,25 @@ use crate::history;
 
 /// Short for the result of every call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a server is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// It keeps runs.
+    TrackingServer,
+    /// It keeps artifacts.
+    ObjectStore,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TrackingServer => "tracking server",
+            Self::ObjectStore => "object store",
+        })
+    }
+}
 
 /// Why a call to a tracking store failed. [`Error::hint`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +60,10 @@ pub enum Error {
         problem: String,
     },
     /// The server gave no answer: refused, reset, timed out, or no such host.
-    #[error("tracking server `{}` cannot be reached to {action}, tried {n_attempts} times: {problem}", shown(uri))]
+    #[error("{peer} `{}` cannot be reached to {action}, tried {n_attempts} times: {problem}", shown(uri))]
     Unreachable {
+        /// What it is.
+        peer: Peer,
         /// Its URI.
         uri: String,
         /// What was being done.
@@ -52,12 +74,10 @@ pub enum Error {
         problem: String,
     },
     /// The server answered that it cannot answer now: 408, 429, 500, 502, 503 or 504.
-    #[error(
-        "tracking server `{}` failed to {action}, tried {n_attempts} times: HTTP {status}{}",
-        shown(uri),
-        said(message)
-    )]
+    #[error("{peer} `{}` failed to {action}, tried {n_attempts} times: HTTP {status}{}", shown(uri), said(message))]
     Unavailable {
+        /// What it is.
+        peer: Peer,
         /// Its URI.
         uri: String,
         /// What was being done.

@@ -50,13 +50,14 @@ mod rest;
 mod sqlite;
 mod store;
 mod transfer;
+mod transport;
 
 pub use active_run::{ActiveRun, ERROR_TAG};
 pub use entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelRef, ModelStatus, NewLoggedModel,
     NewRun, Param, Run, RunInfo, RunQuery, RunStatus, Tag,
 };
-pub use error::{Error, Result};
+pub use error::{Error, Peer, Result};
 pub use filter::{Filter, Order};
 pub use limits::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, clip_param, clip_tag, sanitize_key};
 pub use names::random_run_name;

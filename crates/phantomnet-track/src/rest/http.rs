@@ -1,11 +1,8 @@
-//! Requests to a server: one attempt, and attempts until one succeeds.
+//! Requests to a tracking server, and what its answers mean.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,45 +10,22 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, Proxy, SendBody};
+use ureq::{Body, SendBody};
 
 use super::options::{Credentials, ServerOptions, base_uri, is_local};
-use crate::error::{Error, Result};
+use crate::error::{Error, Peer, Result};
+use crate::transport::{Attempt, Failed, MAX_COMPLAINT, Transport, is_passing};
 
 /// Most bytes of an answer in JSON. Beyond, it is not read.
 const MAX_ANSWER: u64 = 64 << 20;
-/// Most bytes of what a server says about an error.
-const MAX_COMPLAINT: u64 = 64 << 10;
 /// Pages of a list at most: two million runs.
 const MAX_PAGES: usize = 2_000;
-/// Longest wait that a server may ask for between two attempts.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
 /// A connection to one server.
 pub(super) struct Http {
-    base: String,
-    agent: Agent,
+    transport: Transport,
     authorization: Option<String>,
-    options: ServerOptions,
-    has_answered: AtomicBool,
 }
-
-/// An attempt that failed.
-pub(super) struct Failed {
-    pub(super) error: Error,
-    /// The wait that the server asked for, where another attempt may succeed.
-    retry: Option<Option<Duration>>,
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self { error, retry: None }
-    }
-}
-
-/// What one attempt gives.
-pub(super) type Attempt<T> = std::result::Result<T, Failed>;
 
 /// A request, without what all have in common.
 #[derive(Clone, Copy)]
@@ -68,70 +42,24 @@ pub(super) struct Ask<'a> {
 impl Http {
     pub(super) fn new(uri: &str, options: ServerOptions) -> Result<Self> {
         let base = base_uri(uri)?;
-        let timeout = Some(options.timeout);
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // A redirected POST would lose its body.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .tls_config(tls(&options)?)
-            .proxy(options.proxy.as_deref().map(proxy).transpose()?)
-            .user_agent(concat!("phantomnet-track/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(timeout)
-            .timeout_connect(timeout)
-            .timeout_per_read(timeout)
-            .timeout_per_write(timeout)
-            .build();
         let authorization = options.credentials.as_ref().map(|credentials| match credentials {
             Credentials::Basic { user, password } => {
                 format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
             }
             Credentials::Bearer(token) => format!("Bearer {token}"),
         });
-        Ok(Self { base, agent: config.new_agent(), authorization, options, has_answered: AtomicBool::new(false) })
+        let transport = Transport::new(Peer::TrackingServer, base, options)?;
+        Ok(Self { transport, authorization })
     }
 
     /// Whether the server is on this machine.
     pub(super) fn is_on_this_machine(&self) -> bool {
-        is_local(&self.base)
+        is_local(&self.transport.uri)
     }
 
     /// Tries until an attempt succeeds, cannot succeed, or time or retries run out. `attempt` is given its number, from 0.
-    pub(super) fn retrying<T>(&self, mut attempt: impl FnMut(u32) -> Attempt<T>) -> Result<T> {
-        let started = Instant::now();
-        let mut n_attempts = 0;
-        loop {
-            let Failed { error, retry } = match attempt(n_attempts) {
-                Ok(done) => return Ok(done),
-                Err(failed) => failed,
-            };
-            n_attempts += 1;
-            let max_wait = if self.has_answered.load(Ordering::Relaxed) {
-                self.options.max_wait
-            } else {
-                self.options.max_wait_for_first_answer.min(self.options.max_wait)
-            };
-            let wait = retry.map(|asked| asked.unwrap_or_else(|| self.backoff(n_attempts)));
-            match wait {
-                Some(wait) if n_attempts <= self.options.max_retries && started.elapsed() + wait < max_wait => {
-                    thread::sleep(wait);
-                }
-                _ => return Err(counted(error, n_attempts)),
-            }
-        }
-    }
-
-    /// As `urllib3` waits for MLflow's own clients: nothing, then twice the factor, four times, ..., each with a random part.
-    fn backoff(&self, n_attempts: u32) -> Duration {
-        let mut random = [0; 4];
-        // Without randomness clients wait in step, which is all that is lost.
-        let _ = getrandom::fill(&mut random);
-        let jitter = self.options.backoff_jitter * f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
-        let exponential = match n_attempts {
-            1 => 0.0,
-            n => self.options.backoff_factor * f64::from(1_u32 << (n - 1).min(20)),
-        };
-        Duration::from_secs_f64((exponential + jitter).min(120.0))
+    pub(super) fn retrying<T>(&self, attempt: impl FnMut(u32) -> Attempt<T>) -> Result<T> {
+        self.transport.retrying(attempt)
     }
 
     /// A request with a JSON body or none, until it succeeds: for what may be repeated.
@@ -151,13 +79,13 @@ impl Http {
             let what = content_type(&response).unwrap_or("no content type");
             let problem =
                 format!("HTTP {} with {} instead of JSON", response.status().as_u16(), crate::error::shown(what));
-            return Err(Error::NotMlflow { uri: self.base.clone(), problem }.into());
+            return Err(Error::NotMlflow { uri: self.transport.uri.clone(), problem }.into());
         }
         serde_json::from_slice(&bytes).map_err(|error| {
             // Cut off on the way: what is whole may come the next time.
             let retry = error.is_eof().then_some(None);
             let problem = format!("JSON that is not the answer to `{}`: {error}", ask.path);
-            Failed { error: Error::NotMlflow { uri: self.base.clone(), problem }, retry }
+            Failed { error: Error::NotMlflow { uri: self.transport.uri.clone(), problem }, retry }
         })
     }
 
@@ -191,7 +119,7 @@ impl Http {
             let written = write(&mut content);
             // Writing fails of what reading met, which may go better the next time.
             match content.error {
-                Some(error) => Err(self.no_answer(ask, error.into())),
+                Some(error) => Err(self.transport.no_answer(ask.action, &error.into())),
                 None => Ok(written?),
             }
         })
@@ -217,7 +145,7 @@ impl Http {
             token = next;
         }
         let problem = format!("a list of more than {MAX_PAGES} pages");
-        Err(Error::NotMlflow { uri: self.base.clone(), problem }.into())
+        Err(Error::NotMlflow { uri: self.transport.uri.clone(), problem }.into())
     }
 
     /// Sends a request and reads the head of its answer; an answer that is no success is a failure.
@@ -229,7 +157,7 @@ impl Http {
         content: Option<(&str, u64)>,
         reader: &'r mut (dyn Read + 'r),
     ) -> Attempt<Response<Body>> {
-        let mut uri = format!("{}{}", self.base, ask.path);
+        let mut uri = format!("{}{}", self.transport.uri, ask.path);
         for (i, (key, value)) in ask.query.iter().enumerate() {
             uri.push(if i == 0 { '?' } else { '&' });
             uri.push_str(key);
@@ -243,17 +171,16 @@ impl Http {
         if let Some((kind, n_bytes)) = content {
             request = request.header("Content-Type", kind).header("Content-Length", n_bytes);
         }
-        // A file takes as long as it takes; anything else that comes byte by byte would keep us for ever.
-        let whole = Some(self.options.max_wait.max(self.options.timeout)).filter(|_| !ask.is_file);
+        let (agent, max_time) = (&self.transport.agent, self.transport.max_time(ask.is_file));
         let answer = if content.is_some() {
             let request = request.body(SendBody::from_reader(reader)).map_err(|_| unusable())?;
-            self.agent.run(self.agent.configure_request(request).timeout_global(whole).build())
+            agent.run(agent.configure_request(request).timeout_global(max_time).build())
         } else {
             let request = request.body(()).map_err(|_| unusable())?;
-            self.agent.run(self.agent.configure_request(request).timeout_global(whole).build())
+            agent.run(agent.configure_request(request).timeout_global(max_time).build())
         };
-        let mut response = answer.map_err(|error| self.no_answer(ask, error))?;
-        self.has_answered.store(true, Ordering::Relaxed);
+        let mut response = answer.map_err(|error| self.transport.no_answer(ask.action, &error))?;
+        self.transport.answered();
         if response.status().is_success() { Ok(response) } else { Err(self.complaint(ask, &mut response)) }
     }
 
@@ -263,7 +190,7 @@ impl Http {
         let reader = response.body_mut().with_config().limit(u64::MAX).reader();
         match reader.take(max_bytes).read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
-            Err(error) => Err(self.no_answer(ask, error.into())),
+            Err(error) => Err(self.transport.no_answer(ask.action, &error.into())),
         }
     }
 
@@ -276,7 +203,7 @@ impl Http {
             message: String,
             detail: Value,
         }
-        let (uri, action, status) = (self.base.clone(), ask.action, response.status().as_u16());
+        let (uri, action, status) = (self.transport.uri.clone(), ask.action, response.status().as_u16());
         let (is_json, is_html) =
             (is_json(response), content_type(response).is_some_and(|t| t.starts_with("text/html")));
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -304,11 +231,7 @@ impl Http {
             503 if said.detail.as_str().is_some_and(|detail| detail.contains("Artifact serving is disabled")) => {
                 Error::Refused { action, code: status.to_string(), message }.into()
             }
-            408 | 429 | 500 | 502 | 503 | 504 => {
-                let asked = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-                let error = Error::Unavailable { uri, action, n_attempts: 1, status, message };
-                Failed { error, retry: Some(asked.map(|wait| wait.min(MAX_RETRY_AFTER))) }
-            }
+            _ if is_passing(status) => self.transport.unavailable(action, status, message, retry_after.as_deref()),
             // The API answers in JSON whatever the status.
             _ if !is_json => Error::NotMlflow { uri, problem: format!("HTTP {status} for `{}`", ask.path) }.into(),
             _ => {
@@ -316,24 +239,6 @@ impl Http {
                 Error::Refused { action, code, message }.into()
             }
         }
-    }
-
-    fn no_answer(&self, ask: Ask<'_>, error: ureq::Error) -> Failed {
-        use std::io::ErrorKind;
-        let is_final = match &error {
-            // Of a certificate that is not to be trusted, the library says so here.
-            ureq::Error::Io(error) => matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput),
-            ureq::Error::Timeout(_)
-            | ureq::Error::HostNotFound
-            | ureq::Error::ConnectionFailed
-            | ureq::Error::Protocol(_)
-            | ureq::Error::ConnectProxyFailed(_)
-            | ureq::Error::BodyStalled => false,
-            _ => true,
-        };
-        let (uri, action, problem) = (self.base.clone(), ask.action, error.to_string());
-        let error = Error::Unreachable { uri, action, n_attempts: 1, problem };
-        Failed { error, retry: (!is_final).then_some(None) }
     }
 }
 
@@ -361,16 +266,6 @@ fn unusable() -> Error {
     Error::ServerOption { option: "credentials".to_owned(), problem }
 }
 
-fn counted(error: Error, n: u32) -> Error {
-    match error {
-        Error::Unreachable { uri, action, problem, .. } => Error::Unreachable { uri, action, problem, n_attempts: n },
-        Error::Unavailable { uri, action, status, message, .. } => {
-            Error::Unavailable { uri, action, status, message, n_attempts: n }
-        }
-        error => error,
-    }
-}
-
 fn content_type(response: &Response<Body>) -> Option<&str> {
     response.headers().get("Content-Type")?.to_str().ok()
 }
@@ -385,47 +280,4 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 /// Percent-encoded, so that it is one part of a path or one value of a query.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, PART).to_string()
-}
-
-fn option_error<E: std::fmt::Display>(option: &str, path: Option<&Path>) -> impl FnOnce(E) -> Error {
-    let of = path.map_or_else(String::new, |path| format!("`{}`: ", path.display()));
-    let option = option.to_owned();
-    move |error| Error::ServerOption { option, problem: format!("{of}{error}") }
-}
-
-fn proxy(proxy: &str) -> Result<Proxy> {
-    // The proxy's address may hold a password: not repeated.
-    Proxy::new(proxy).map_err(option_error("proxy", None))
-}
-
-fn tls(options: &ServerOptions) -> Result<TlsConfig> {
-    let mut tls = TlsConfig::builder().disable_verification(options.insecure_tls);
-    if let Some(path) = &options.ca_bundle {
-        let (certificates, _) = pem("CA bundle", path)?;
-        tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
-    }
-    if let Some(path) = &options.client_certificate {
-        let (certificates, key) = pem("client certificate", path)?;
-        let key = key.ok_or("it holds no private key").map_err(option_error("client certificate", Some(path)))?;
-        tls = tls.client_cert(Some(ClientCert::new_with_certs(&certificates, key)));
-    }
-    Ok(tls.build())
-}
-
-type Pem = (Vec<Certificate<'static>>, Option<PrivateKey<'static>>);
-
-fn pem(option: &str, path: &Path) -> Result<Pem> {
-    let text = std::fs::read(path).map_err(option_error(option, Some(path)))?;
-    let (mut certificates, mut key) = (Vec::new(), None);
-    for item in parse_pem(&text) {
-        match item.map_err(option_error(option, Some(path)))? {
-            PemItem::Certificate(certificate) => certificates.push(certificate),
-            PemItem::PrivateKey(found) => key = Some(found),
-            _ => {}
-        }
-    }
-    if certificates.is_empty() {
-        return Err(option_error(option, Some(path))("it holds no certificate"));
-    }
-    Ok((certificates, key))
 }

@@ -28,10 +28,11 @@ use crate::entities::{
 };
 use crate::error::{Error, Result};
 use crate::store::{BOOT_ID_TAG, HOST_TAG, MAX_CANDIDATES, PID_TAG, Store};
+use crate::transport::Attempt;
 use crate::{limits, names};
 use artifacts::Owner;
 use batch::batches;
-use http::{Ask, Attempt, Http, encoded};
+use http::{Ask, Http, encoded};
 use wire::{CONTEXT_TAG, CreatedExperiment, ExperimentAnswer, ExperimentsAnswer, HistoryAnswer, Nothing, pairs};
 
 /// Runs, experiments and points asked for at once.

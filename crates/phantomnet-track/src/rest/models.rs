@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use ureq::http::Method;
 
-use super::http::{Ask, Attempt, encoded};
+use super::http::{Ask, encoded};
 use super::wire::{ModelAnswer, ModelsAnswer, Nothing, pairs};
 use super::{RestStore, gone, is_missing};
 use crate::entities::{LoggedModel, NewLoggedModel, Run};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::store::REQUEST_TAG;
+use crate::transport::Attempt;
 
 impl RestStore {
     pub(super) fn logged_model_of(&self, model_id: &str) -> Result<LoggedModel> {

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::http::{Ask, Attempt};
+use super::http::Ask;
 use super::wire::{
     LocationAnswer, Nothing, RegisteredModelAnswer, RegisteredModelsAnswer, VersionAnswer, VersionsAnswer, pairs,
 };
@@ -13,6 +13,7 @@ use crate::entities::Tag;
 use crate::error::{Error, Result};
 use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry, aliases_of};
 use crate::store::{REQUEST_TAG, Store};
+use crate::transport::{Attempt, Failed};
 use crate::{limits, names};
 
 impl RestStore {
@@ -71,7 +72,7 @@ impl RestStore {
             };
             let answer: VersionsAnswer = self.http.json_once(ask, None)?;
             let versions = answer.model_versions.into_iter().map(ModelVersion::from).collect();
-            Ok::<_, super::http::Failed>((versions, answer.next_page_token))
+            Ok::<_, Failed>((versions, answer.next_page_token))
         })?;
         versions.retain(|version: &ModelVersion| version.name == name);
         versions.sort_by_key(|version| version.version);

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::json;
 
 use super::batch::Batch;
-use super::http::Attempt;
 use super::wire::{Nothing, RunAnswer, RunsAnswer, WireRun, pairs};
 use super::{PAGE, RestStore, gone, is_experiment_id, is_missing};
 use crate::entities::{Metric, NewRun, Run, RunInfo};
 use crate::error::{Error, Result};
 use crate::filter::Order;
 use crate::store::{REQUEST_TAG, Store};
+use crate::transport::Attempt;
 use crate::{limits, names};
 
 impl RestStore {
