@@ -4,6 +4,12 @@
 //! another name and then renamed into place.
 
 mod folder;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(not(feature = "s3"))]
+#[path = "artifacts/without_s3.rs"]
+mod s3;
+mod s3_options;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,6 +20,8 @@ use crate::error::{Error, Result};
 use crate::names;
 
 pub(crate) use folder::{Folder, local_folder};
+pub(crate) use s3::ObjectStores;
+pub use s3_options::{S3Addressing, S3Credentials, S3Options};
 
 /// Where the artifacts of a run or model are. Paths are those that [`check_path`] takes.
 pub(crate) trait Place {
@@ -86,6 +94,11 @@ pub(crate) trait Place {
         }
         Ok(())
     }
+}
+
+/// Whether a location is in an object store.
+pub(crate) fn is_in_object_store(location: &str) -> bool {
+    location.starts_with("s3://")
 }
 
 /// Takes the content of a file from its beginning.

@@ -321,7 +321,10 @@ pub enum Error {
         new: String,
     },
     /// Artifacts lie where this store cannot write.
-    #[error("artifact location `{}` is not supported: expected an absolute path or `file:///...`", shown(location))]
+    #[error(
+        "artifact location `{}` is not supported: expected an absolute path, `file:///...` or `s3://bucket/...`",
+        shown(location)
+    )]
     ArtifactLocation {
         /// As stored.
         location: String,
@@ -331,6 +334,34 @@ pub enum Error {
     NotShared {
         /// As the server gives it.
         location: String,
+    },
+    /// Artifacts lie in an object store, and who asks for them is not said.
+    #[error("there are no credentials for `{}`", shown(location))]
+    NoObjectStoreCredentials {
+        /// As stored.
+        location: String,
+    },
+    /// The object store understood the request and refused it.
+    #[error("object store `{}` refused to {action}: {}{}", shown(uri), shown(code), said(message))]
+    ObjectStoreRefused {
+        /// Its URI, and the bucket.
+        uri: String,
+        /// What was being done.
+        action: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// Its code, such as `AccessDenied`, or the HTTP status.
+        code: String,
+        /// What it said.
+        message: String,
+    },
+    /// The answer is not one of an object store.
+    #[error("`{}` does not answer like an object store: {}", shown(uri), shown_up_to(problem, 300))]
+    NotAnObjectStore {
+        /// Its URI.
+        uri: String,
+        /// What came instead.
+        problem: String,
     },
     /// There is no such artifact file.
     #[error("run `{run_id}` has no artifact file `{}`", shown(path))]
@@ -360,8 +391,12 @@ impl Error {
     /// What to do about it, where that can be said: one line for the user.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Unreachable { peer: Peer::ObjectStore, .. } => {
+                "check MLFLOW_S3_ENDPOINT_URL and AWS_DEFAULT_REGION, the network and whether the store runs".to_owned()
+            }
             Self::Unreachable { .. } => "check the tracking URI, the network and whether the server runs".to_owned(),
             Self::Unavailable { status: 429, .. } => "the server is asked too often: try again later".to_owned(),
+            Self::Unavailable { peer: Peer::ObjectStore, .. } => "try again later".to_owned(),
             Self::Unavailable { .. } => "see the server's log, and try again later".to_owned(),
             Self::Unauthenticated { .. } => {
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and check their values"
@@ -386,6 +421,16 @@ impl Error {
             Self::NotShared { .. } => {
                 "start the server with `--artifacts-destination`, or mount the folder here under the same path".to_owned()
             }
+            Self::ArtifactLocation { location } if location.starts_with("s3://") && !cfg!(feature = "s3") => {
+                "this program was built without object stores: build phantomnet-track with its feature `s3`".to_owned()
+            }
+            Self::NoObjectStoreCredentials { .. } => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN if they are temporary; \
+                 `aws configure export-credentials --format env` prints those of a profile or role"
+                    .to_owned()
+            }
+            Self::ObjectStoreRefused { status, code, .. } => return refused_hint(*status, code).map(str::to_owned),
+            Self::NotAnObjectStore { .. } => "check MLFLOW_S3_ENDPOINT_URL".to_owned(),
             Self::ExperimentDeleted { id, .. } => {
                 format!("restore it with `mlflow experiments restore --experiment-id {id}`, or choose another name")
             }
@@ -414,6 +459,28 @@ impl Error {
             _ => Self::Database { path, action, source },
         }
     }
+}
+
+/// What to do about a code of S3.
+fn refused_hint(status: u16, code: &str) -> Option<&'static str> {
+    Some(match code {
+        "NoSuchBucket" => "create the bucket, or check the artifact location and MLFLOW_S3_ENDPOINT_URL",
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken" => {
+            "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+        }
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => "set AWS_DEFAULT_REGION to the region of the bucket",
+        "RequestTimeTooSkewed" => "set the clock of this machine",
+        "PreconditionFailed" => "the file was replaced while it was read: try again",
+        _ => match status {
+            300..=399 => "set AWS_DEFAULT_REGION to the region of the bucket",
+            401 | 403 => "ask the owner of the bucket for the permission to list, read and write",
+            404 => "check MLFLOW_S3_ENDPOINT_URL and MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE",
+            _ => return None,
+        },
+    })
 }
 
 /// `: text`, or nothing for no text.

@@ -5,7 +5,8 @@
 //!
 //! [`open`] gives a [`Store`] for a tracking URI. The embedded one, [`SqliteStore`], writes MLflow's SQLite schema and
 //! artifact folder directly, so `mlflow ui --backend-store-uri sqlite:///mlflow.db` shows what it wrote. [`RestStore`] speaks
-//! to a tracking server of MLflow 3. Both do the same, and every call blocks until it is done. [`OutboxStore`] goes on when the
+//! to a tracking server of MLflow 3. Both do the same, and every call blocks until it is done. Artifacts are in a folder, behind the
+//! server, or in an object store at `s3://bucket/path` (cargo feature `s3`, on by default). [`OutboxStore`] goes on when the
 //! server is away, and [`push_outbox`] sends what it kept. [`ActiveRun`] closes a run on
 //! every way out of a program.
 //!
@@ -53,6 +54,7 @@ mod transfer;
 mod transport;
 
 pub use active_run::{ActiveRun, ERROR_TAG};
+pub use artifacts::{S3Addressing, S3Credentials, S3Options};
 pub use entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelRef, ModelStatus, NewLoggedModel,
     NewRun, Param, Run, RunInfo, RunQuery, RunStatus, Tag,

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use crate::artifacts::{Folder, Place, check_path, local_folder};
+use crate::artifacts::{Folder, ObjectStores, Place, check_path, is_in_object_store, local_folder};
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelStatus, NewLoggedModel, NewRun,
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::names::new_id;
 use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry};
+use crate::rest::ServerOptions;
 use crate::store::{REQUEST_TAG, Store};
 
 /// How long a call waits for another program's transaction; an MLflow migration takes a few seconds.
@@ -39,17 +40,27 @@ pub struct SqliteStore {
     path: PathBuf,
     /// Folder of all experiments, absolute: a relative one would mean another folder to every reader.
     root: String,
+    object_stores: ObjectStores,
     connection: Connection,
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`, creating it if there is no file or an empty one. `uri` is what [`Store::uri`] gives.
+    /// Opens the database at `path`, creating it if there is no file or an empty one. `uri` is what [`Store::uri`] gives. Artifacts
+    /// in an object store are out of reach; see [`SqliteStore::open_with`].
     ///
     /// # Errors
     /// [`Error::Io`] if the folder is not there, [`Error::NotADatabase`], [`Error::Corrupt`], [`Error::Schema`] if tables or
     /// columns are missing, [`Error::Locked`], [`Error::Database`] if the file cannot be created. A file that is refused is
     /// not changed.
     pub fn open(uri: &str, path: &Path) -> Result<Self> {
+        Self::open_with(uri, path, &ServerOptions::default())
+    }
+
+    /// Opens the database at `path` as [`SqliteStore::open`]. Of the options, those for object stores count.
+    ///
+    /// # Errors
+    /// Those of [`SqliteStore::open`].
+    pub fn open_with(uri: &str, path: &Path, options: &ServerOptions) -> Result<Self> {
         let invalid_uri = || Error::InvalidUri { uri: uri.to_owned() };
         let name = path.file_name().ok_or_else(invalid_uri)?;
         let folder = match path.parent() {
@@ -70,7 +81,7 @@ impl SqliteStore {
         connection.busy_timeout(Duration::from_secs(BUSY_TIMEOUT_S)).map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         schema::prepare(&mut connection, &path, &root).map_err(|failure| failure.during("open", &path))?;
-        Ok(Self { uri: uri.to_owned(), path, root, connection })
+        Ok(Self { uri: uri.to_owned(), path, root, object_stores: ObjectStores::new(options), connection })
     }
 
     /// Does `work` in one short write transaction, undone if it fails.
@@ -87,7 +98,16 @@ impl SqliteStore {
 
     /// Where the run's artifacts are.
     fn place(&mut self, run_id: &str) -> Result<Box<dyn Place>> {
-        place(&self.read("find a run", |tx| Ok(read::active_run(tx, run_id)?.artifact_uri))?)
+        let location = self.read("find a run", |tx| Ok(read::active_run(tx, run_id)?.artifact_uri))?;
+        self.place_of(&location)
+    }
+
+    /// The place of an artifact location.
+    fn place_of(&self, location: &str) -> Result<Box<dyn Place>> {
+        if is_in_object_store(location) {
+            return self.object_stores.place(location);
+        }
+        Ok(Box::new(Folder(local_folder(location)?)))
     }
 }
 
@@ -167,7 +187,8 @@ impl Store for SqliteStore {
     }
 
     fn log_model_artifacts(&mut self, model_id: &str, folder: &Path) -> Result<()> {
-        place(&self.logged_model(model_id)?.artifact_location)?.put_folder(folder)
+        let location = self.logged_model(model_id)?.artifact_location;
+        self.place_of(&location)?.put_folder(folder)
     }
 
     fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()> {
@@ -219,11 +240,11 @@ impl Store for SqliteStore {
     }
 
     fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
-        Ok(place(location)?.local_folder().map(Path::to_owned))
+        Ok(self.place_of(location)?.local_folder().map(Path::to_owned))
     }
 
     fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        place(location)?.download_folder(target, max_bytes)
+        self.place_of(location)?.download_folder(target, max_bytes)
     }
 
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {
@@ -359,11 +380,6 @@ fn in_transaction<T>(
     let value = work(&transaction)?;
     transaction.commit()?;
     Ok(value)
-}
-
-/// The place of an artifact location.
-fn place(location: &str) -> Result<Box<dyn Place>> {
-    Ok(Box::new(Folder(local_folder(location)?)))
 }
 
 fn now_ms() -> i64 {

@@ -155,7 +155,7 @@ pub trait Store: Registry + Send {
     fn download_artifact(&mut self, run_id: &str, path: &str, target: &Path, max_bytes: u64) -> Result<()>;
 
     /// The folder of this machine that is at a location of artifacts, such as that of a model or one in a run's; `None` if it is behind
-    /// the server.
+    /// the server or in an object store.
     ///
     /// # Errors
     /// [`Error::ArtifactLocation`], [`Error::NotShared`].
@@ -191,7 +191,7 @@ pub fn open(uri: &str) -> Result<Box<dyn Store>> {
     open_with(uri, ServerOptions::default())
 }
 
-/// Opens the store of a tracking URI as [`open`], a server with `options`.
+/// Opens the store of a tracking URI as [`open`], a server and object stores with `options`.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -199,7 +199,7 @@ pub fn open_with(uri: &str, options: ServerOptions) -> Result<Box<dyn Store>> {
     if is_server(uri) {
         return Ok(Box::new(RestStore::new(uri, options)?));
     }
-    Ok(Box::new(SqliteStore::open(uri, sqlite_path(uri)?)?))
+    Ok(Box::new(SqliteStore::open_with(uri, sqlite_path(uri)?, &options)?))
 }
 
 /// Opens the store of a tracking URI for looking at its runs: as [`open`], but never creates one.
@@ -210,7 +210,7 @@ pub fn open_existing(uri: &str) -> Result<Box<dyn Store>> {
     open_existing_with(uri, ServerOptions::default())
 }
 
-/// Opens the store of a tracking URI as [`open_existing`], a server with `options`.
+/// Opens the store of a tracking URI as [`open_existing`], a server and object stores with `options`.
 ///
 /// # Errors
 /// Those of [`open_existing`].

@@ -138,7 +138,9 @@ mod tests {
         let message = local_folder(location).expect_err("not local").to_string();
         assert_eq!(
             message,
-            format!("artifact location `{location}` is not supported: expected an absolute path or `file:///...`")
+            format!(
+                "artifact location `{location}` is not supported: expected an absolute path, `file:///...` or `s3://bucket/...`"
+            )
         );
     }
 }

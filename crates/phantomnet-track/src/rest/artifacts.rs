@@ -7,7 +7,9 @@ use ureq::http::Method;
 use super::http::{Ask, Http, encoded};
 use super::is_missing;
 use super::wire::{ArtifactsAnswer, WireFile};
-use crate::artifacts::{self, Folder, Place, Write, check_listed, content_type, open_file, pass};
+use crate::artifacts::{
+    self, Folder, ObjectStores, Place, Write, check_listed, content_type, is_in_object_store, open_file, pass,
+};
 use crate::entities::ArtifactEntry;
 use crate::error::{Error, Result};
 
@@ -33,8 +35,16 @@ impl Owner<'_> {
 /// The place of an artifact location as the server gives it.
 ///
 /// # Errors
-/// [`Error::ArtifactLocation`]; [`Error::NotShared`] for a folder of another machine that is not there.
-pub(super) fn place<'a>(http: &'a Http, location: &str, owner: Owner<'a>) -> Result<Box<dyn Place + 'a>> {
+/// [`Error::NotShared`] for a folder of another machine that is not there; those of [`ObjectStores::place`].
+pub(super) fn place<'a>(
+    http: &'a Http,
+    object_stores: &ObjectStores,
+    location: &str,
+    owner: Owner<'a>,
+) -> Result<Box<dyn Place + 'a>> {
+    if is_in_object_store(location) {
+        return object_stores.place(location);
+    }
     let Some(rest) = location.strip_prefix("mlflow-artifacts:") else {
         let folder = artifacts::local_folder(location)?;
         // A server without a store of artifacts names a folder of its own machine. On another one, files written
@@ -177,7 +187,8 @@ mod tests {
     /// The place's location and folder.
     fn place(server: &str, location: &str) -> Result<(String, Option<std::path::PathBuf>)> {
         let http = Http::new(server, crate::ServerOptions::default())?;
-        let place = super::place(&http, location, Owner::Run("r"))?;
+        let object_stores = ObjectStores::new(&crate::ServerOptions::default());
+        let place = super::place(&http, &object_stores, location, Owner::Run("r"))?;
         Ok((place.location(), place.local_folder().map(Path::to_owned)))
     }
 
@@ -202,7 +213,7 @@ mod tests {
     #[case("mlflow-artifacts://other-host/1/x")]
     #[case("mlflow-artifacts:/../x")]
     #[case("mlflow-artifacts:")]
-    #[case("s3://bucket/1")]
+    #[case("gs://bucket/1")]
     fn other_places_are_refused(#[case] location: &str) {
         assert!(matches!(place("http://mlflow", location), Err(Error::ArtifactLocation { .. })));
     }

@@ -19,9 +19,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
+#[cfg(feature = "s3")]
+pub(crate) use options::base_uri;
+pub(crate) use options::proxy;
 pub use options::{Credentials, ServerOptions, check_server_uri, is_sent_in_clear};
 
-use crate::artifacts::{Place, check_path};
+use crate::artifacts::{ObjectStores, Place, check_path};
 use crate::entities::{
     ArtifactEntry, DatasetInput, Experiment, LoggedModel, Metric, MetricPoint, ModelStatus, NewLoggedModel, NewRun,
     Param, Run, RunInfo, RunQuery, RunStatus, Tag,
@@ -43,6 +46,7 @@ const HISTORY_PAGE: &str = "25000";
 pub struct RestStore {
     uri: String,
     http: Http,
+    object_stores: ObjectStores,
     /// Runs that were seen and are not deleted, and where their artifacts are.
     runs: HashMap<String, String>,
     /// Models that were seen.
@@ -55,8 +59,9 @@ impl RestStore {
     /// # Errors
     /// [`Error::ServerUri`], [`Error::ServerOption`].
     pub fn new(uri: &str, options: ServerOptions) -> Result<Self> {
+        let object_stores = ObjectStores::new(&options);
         let http = Http::new(uri, options)?;
-        Ok(Self { uri: uri.to_owned(), http, runs: HashMap::new(), models: HashSet::new() })
+        Ok(Self { uri: uri.to_owned(), http, object_stores, runs: HashMap::new(), models: HashSet::new() })
     }
 
     fn get<T: DeserializeOwned>(&self, action: &'static str, call: &str, query: &[(&'static str, &str)]) -> Result<T> {
@@ -98,7 +103,11 @@ impl RestStore {
     /// Where the run's artifacts are.
     fn place<'a>(&'a mut self, run_id: &'a str) -> Result<Box<dyn Place + 'a>> {
         self.require_run(run_id)?;
-        artifacts::place(&self.http, &self.runs[run_id], Owner::Run(run_id))
+        self.place_of(&self.runs[run_id], Owner::Run(run_id))
+    }
+
+    fn place_of<'a>(&'a self, location: &str, owner: Owner<'a>) -> Result<Box<dyn Place + 'a>> {
+        artifacts::place(&self.http, &self.object_stores, location, owner)
     }
 
     fn all_experiment_ids(&mut self) -> Result<Vec<String>> {
@@ -270,7 +279,7 @@ impl Store for RestStore {
 
     fn log_model_artifacts(&mut self, model_id: &str, folder: &Path) -> Result<()> {
         let location = self.logged_model(model_id)?.artifact_location;
-        artifacts::place(&self.http, &location, Owner::Model)?.put_folder(folder)
+        self.place_of(&location, Owner::Model)?.put_folder(folder)
     }
 
     fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()> {
@@ -383,12 +392,12 @@ impl Store for RestStore {
     }
 
     fn local_folder(&mut self, location: &str) -> Result<Option<PathBuf>> {
-        let place = artifacts::place(&self.http, location, Owner::Model)?;
+        let place = self.place_of(location, Owner::Model)?;
         Ok(place.local_folder().map(Path::to_owned))
     }
 
     fn download_folder(&mut self, location: &str, target: &Path, max_bytes: u64) -> Result<()> {
-        artifacts::place(&self.http, location, Owner::Model)?.download_folder(target, max_bytes)
+        self.place_of(location, Owner::Model)?.download_folder(target, max_bytes)
     }
 
     fn close_stale_runs(&mut self, host: &str, boot_id: &str, is_alive: &dyn Fn(u32) -> bool) -> Result<Vec<String>> {

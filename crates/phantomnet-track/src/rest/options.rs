@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::artifacts::S3Options;
 use crate::error::{Error, Result};
 
 /// What goes beside the tracking URI of a server: credentials, transport and patience. [`Default`] is that of MLflow's
@@ -32,6 +33,8 @@ pub struct ServerOptions {
     pub max_wait: Duration,
     /// The same until the server has answered for the first time: a wrong address should not take as long to notice as an outage.
     pub max_wait_for_first_answer: Duration,
+    /// How to reach an object store, for artifacts at locations `s3://bucket/path`. Patience is that above.
+    pub s3: S3Options,
 }
 
 /// Proof of who asks. Its [`Debug`] form says nothing of it.
@@ -72,6 +75,7 @@ impl fmt::Debug for ServerOptions {
             .field("backoff_jitter", &self.backoff_jitter)
             .field("max_wait", &self.max_wait)
             .field("max_wait_for_first_answer", &self.max_wait_for_first_answer)
+            .field("s3", &self.s3)
             .finish()
     }
 }
@@ -90,6 +94,7 @@ impl Default for ServerOptions {
             backoff_jitter: 1.0,
             max_wait: Duration::from_secs(300),
             max_wait_for_first_answer: Duration::from_secs(10),
+            s3: S3Options::default(),
         }
     }
 }
@@ -104,7 +109,8 @@ impl ServerOptions {
     /// Read are `MLFLOW_TRACKING_USERNAME`, `_PASSWORD` (both, or neither counts), `_TOKEN`, `_INSECURE_TLS`,
     /// `_SERVER_CERT_PATH`, `_CLIENT_CERT_PATH`, `MLFLOW_HTTP_REQUEST_TIMEOUT`, `_MAX_RETRIES`, `_BACKOFF_FACTOR`,
     /// `_BACKOFF_JITTER`, and, in small or capital letters, `HTTPS_PROXY` or `HTTP_PROXY` as the URI demands, `ALL_PROXY`
-    /// and `NO_PROXY`.
+    /// and `NO_PROXY`. To these come those of [`S3Options::from_variables`]. For an embedded store, `uri` is none of a server's, and
+    /// only `s3` and the patience matter.
     ///
     /// # Errors
     /// [`Error::ServerOption`] naming the variable.
@@ -136,6 +142,7 @@ impl ServerOptions {
             max_retries: number("MLFLOW_HTTP_REQUEST_MAX_RETRIES", default.max_retries.into(), 1000.0)? as u32,
             backoff_factor: number("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", default.backoff_factor, MAX_SECONDS)?,
             backoff_jitter: number("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", default.backoff_jitter, MAX_SECONDS)?,
+            s3: S3Options::from_variables(get)?,
             ..default
         };
         if options.insecure_tls && options.ca_bundle.is_some() {
@@ -149,7 +156,7 @@ impl ServerOptions {
 }
 
 /// The proxy that the environment names for `uri`.
-fn proxy(uri: &str, get: impl Fn(&str) -> Option<String>) -> Option<String> {
+pub(crate) fn proxy(uri: &str, get: impl Fn(&str) -> Option<String>) -> Option<String> {
     let either = |name: &str| get(&name.to_lowercase()).or_else(|| get(name));
     let host = host(uri)?;
     let exempt = either("NO_PROXY").is_some_and(|list| list.split(',').any(|entry| is_exempt(host, entry.trim())));
@@ -205,7 +212,7 @@ pub fn check_server_uri(uri: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::ServerUri`], which does not repeat a URI that holds credentials.
-pub(super) fn base_uri(uri: &str) -> Result<String> {
+pub(crate) fn base_uri(uri: &str) -> Result<String> {
     let refused = |expected: &str| {
         let is_secret = uri.contains('@');
         let uri = if is_secret { "http(s)://***@***".to_owned() } else { uri.to_owned() };

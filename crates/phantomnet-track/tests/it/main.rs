@@ -11,4 +11,8 @@ mod kill;
 mod outbox;
 mod rest;
 mod rest_faults;
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(feature = "s3")]
+mod s3_faults;
 mod sqlite;

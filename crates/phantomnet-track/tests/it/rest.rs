@@ -65,7 +65,7 @@ pub(crate) mod through_a_bad_proxy {
     }
 
     /// Passes a request on, or does something worse: half of the time.
-    fn pass(upstream: &str, request: &Request, random: u64) -> Option<Vec<u8>> {
+    pub(crate) fn pass(upstream: &str, request: &Request, random: u64) -> Option<Vec<u8>> {
         let answer = || forwarded(upstream, request);
         match random % 14 {
             // It never arrives.

@@ -273,7 +273,7 @@ fn artifact_locations_of_other_kinds() {
     let elsewhere = tempfile::tempdir().expect("folder");
     let locations = [
         format!("file://{}/my%20artifacts/", elsewhere.path().display()),
-        "s3://bucket/1".to_owned(),
+        "s3:/bucket/1".to_owned(),
         "mlflow-artifacts:/1".to_owned(),
         "relative/1".to_owned(),
     ];
@@ -296,6 +296,15 @@ fn artifact_locations_of_other_kinds() {
             assert!(error.to_string().contains(location.as_str()), "{error}");
         }
     }
+}
+
+#[cfg(not(feature = "s3"))]
+#[test]
+fn a_build_without_object_stores_says_so() {
+    let (_folder, mut store) = fresh();
+    let error = store.local_folder("s3://bucket/1").expect_err("not built");
+    assert!(matches!(error, Error::ArtifactLocation { .. }), "{error}");
+    assert!(error.hint().unwrap_or_default().contains("feature `s3`"), "{error:?}");
 }
 
 #[cfg(unix)]
