@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use phantomnet_track::{
-    Error, OutboxStore, PushedEntry, ServerOptions, Store, check_server_uri, is_sent_in_clear, is_server, open,
+    Error, OutboxStore, PushedEntry, ServerOptions, Store, check_server_uri, is_sent_in_clear, is_server,
     open_existing_with, open_with, push_outbox,
 };
 
@@ -72,7 +72,7 @@ pub(super) fn open_store(tracking: &Tracking) -> Result<Opened, Failure> {
         let outbox = Path::new(&tracking.outbox);
         Box::new(OutboxStore::new(&tracking.uri, options, outbox, Box::new(on_away)).map_err(track_failure)?)
     } else {
-        open(&tracking.uri).map_err(track_failure)?
+        open_with(&tracking.uri, variables(&tracking.uri).map_err(track_failure)?).map_err(track_failure)?
     };
     Ok(Opened { store, kept_in })
 }
@@ -82,7 +82,7 @@ pub(super) fn open_store(tracking: &Tracking) -> Result<Opened, Failure> {
 /// # Errors
 /// Of kind configuration or environment.
 pub fn open_existing_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
-    let options = if is_server(uri) { options(uri)? } else { ServerOptions::default() };
+    let options = if is_server(uri) { options(uri)? } else { variables(uri).map_err(track_failure)? };
     open_existing_with(uri, options).map_err(track_failure)
 }
 
@@ -91,7 +91,7 @@ pub fn open_existing_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
 /// # Errors
 /// Of kind configuration or environment.
 pub fn open_or_create_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
-    let options = if is_server(uri) { options(uri)? } else { ServerOptions::default() };
+    let options = if is_server(uri) { options(uri)? } else { variables(uri).map_err(track_failure)? };
     open_with(uri, options).map_err(track_failure)
 }
 
