@@ -55,6 +55,16 @@ def has_report(client, run_id):
     return any(entry.path == "report.html" for entry in client.list_artifacts(run_id))
 
 
+def check_drawn(browser, what, picture):
+    """An artifact that is a picture comes to be drawn."""
+    drawn = "[...document.images].some(i => i.complete && i.naturalWidth > 100 && i.getBoundingClientRect().width > 100)"
+    deadline = time.monotonic() + PAGE_TIMEOUT_S
+    while not (is_drawn := browser.evaluate(drawn)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    browser.screenshot(picture)
+    check(f"{what} is drawn", is_drawn, f"see {picture}")
+
+
 def newest_run(client):
     for experiment in client.search_experiments():
         for run in client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'"):
@@ -96,6 +106,15 @@ def check_run_pages(browser, client, address, run, out):
     check_page(browser, "report among the artifacts", url, expected, out / "artifact.png")
     url = f"{page}/artifacts/predictions.csv{VIEW}"
     check_page(browser, "predictions among the artifacts", url, ["predicted", "prob_"], out / "predictions.png")
+    url = f"{page}/artifacts/metrics.json{VIEW}"
+    check_page(browser, "metrics among the artifacts", url, ['"log_loss"'], out / "metrics.png")
+    for kind in ["png", "svg"]:
+        url, picture = f"{page}/artifacts/plots/roc.{kind}{VIEW}", out / f"roc-{kind}.png"
+        check_page(browser, f"curve as {kind.upper()} among the artifacts", url, [f"roc.{kind}"], picture)
+        check_drawn(browser, f"curve as {kind.upper()}", picture)
+    # A chart a metric: of the folds, and of the trees.
+    url = f"{page}/model-metrics{VIEW}"
+    check_page(browser, "charts of metrics", url, ["by_tree", "cv_accuracy"], out / "charts.png", height=3000)
 
 
 def check_registry_pages(browser, client, address, version, alias, out):

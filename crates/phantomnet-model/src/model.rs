@@ -85,6 +85,12 @@ pub trait Model: Send + Sync + std::fmt::Debug {
         Probabilities::new(self.n_classes(), values)
     }
 
+    /// Class probabilities of the given rows by the first trees alone, once for each number in `n_trees` (ascending, from 1 to as many
+    /// as there are); `None` for a model that is not made of trees. All trees give what [`predict`](Self::predict) gives.
+    fn predict_by_trees(&self, _matrix: &Matrix, _rows: &[u32], _n_trees: &[usize]) -> Option<Vec<Probabilities>> {
+        None
+    }
+
     /// [`predict`](Self::predict) by up to `n_threads` threads, which end before it returns. The same bits for any number.
     fn predict_parallel(&self, matrix: &Matrix, rows: &[u32], n_threads: NonZeroUsize) -> Probabilities {
         let n_classes = self.n_classes();

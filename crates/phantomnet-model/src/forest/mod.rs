@@ -27,7 +27,7 @@ mod wide;
 pub use shares::{PROBABILITY_UNITS, leaf_probabilities, tree_units};
 pub use tree::{CategorySet, Node, Test, Tree};
 
-use crate::{Matrix, Model, ModelError, onnx};
+use crate::{Matrix, Model, ModelError, Probabilities, onnx};
 use narrow::Narrow;
 use shares::LeafTable;
 use walk::Engine;
@@ -159,6 +159,29 @@ impl Model for Forest {
 
     fn predict_into(&self, matrix: &Matrix, rows: &[u32], out: &mut [f32]) {
         self.predict_into_with(Engine::fastest(), matrix, rows, out);
+    }
+
+    fn predict_by_trees(&self, matrix: &Matrix, rows: &[u32], n_trees: &[usize]) -> Option<Vec<Probabilities>> {
+        let mut sums = vec![0.0_f32; rows.len() * self.n_classes];
+        let mut x = vec![0.0; self.n_features];
+        let mut parts = Vec::with_capacity(n_trees.len());
+        for (i, tree) in self.trees().enumerate() {
+            for (&row, sums) in rows.iter().zip(sums.chunks_exact_mut(self.n_classes)) {
+                matrix.copy_row(row as usize, &mut x);
+                let leaf = tree.leaf(tree.leaf_of(&x), self.n_classes);
+                // Multiples of 2^-24 up to 1: exact.
+                sums.iter_mut().zip(leaf).for_each(|(sum, share)| *sum += share);
+            }
+            for _ in n_trees.iter().filter(|&&n| n == i + 1) {
+                let mut values = sums.clone();
+                for row in values.chunks_exact_mut(self.n_classes) {
+                    let sum: f32 = row.iter().sum();
+                    row.iter_mut().for_each(|value| *value /= sum);
+                }
+                parts.push(Probabilities::new(self.n_classes, values));
+            }
+        }
+        Some(parts)
     }
 
     fn has_onnx(&self) -> bool {

@@ -31,6 +31,23 @@ fn equality_goes_left_and_missing_follows_its_own_direction() {
 }
 
 #[test]
+fn the_first_trees_alone_are_a_forest_of_them() {
+    let matrix = Matrix::new(3, vec![vec![0.0, 2.0, f32::NAN]]).unwrap();
+    let trees = |n: usize| (0..n).map(|i| stump(tree_units(i, n), i % 2 == 0)).collect::<Vec<_>>();
+    let forest = Forest::new(1, 2, trees(3)).unwrap();
+    let parts = forest.predict_by_trees(&matrix, &[0, 1, 2], &[1, 2, 3]).unwrap();
+    assert_eq!(parts.len(), 3);
+    for (n, part) in (1..).zip(&parts) {
+        let alone = Forest::new(1, 2, trees(n)).unwrap().predict(&matrix, &[0, 1, 2]);
+        for (a, b) in part.values().iter().zip(alone.values()) {
+            assert!((a - b).abs() < 1e-6, "{n} trees: {a} and {b}");
+        }
+    }
+    assert_eq!(parts[2], forest.predict(&matrix, &[0, 1, 2]), "all trees are the model, bit for bit");
+    assert_eq!(forest.predict_by_trees(&matrix, &[0], &[]).unwrap().len(), 0);
+}
+
+#[test]
 fn shares_of_any_number_of_trees_sum_to_one_exactly() {
     for n_trees in [1, 2, 3, 7, 100, 200, 999, MAX_TREES] {
         let trees = (0..n_trees).map(|i| stump(tree_units(i, n_trees), i % 3 == 0)).collect();

@@ -12,6 +12,7 @@ use phantomnet_track::{
 };
 
 use super::Registered;
+use super::by_tree::Point;
 use super::data::Labelled;
 use super::machine::{boot_id, host, now_ms, user};
 use super::registration::Registration;
@@ -137,6 +138,21 @@ impl Recorder {
             .collect();
         self.batch(&metrics, &[])?;
         if self.fold_runs { cv.folds.iter().try_for_each(|fold| self.fold_run(fold)) } else { Ok(()) }
+    }
+
+    /// Records what the first trees alone are worth: the step is their number.
+    ///
+    /// # Errors
+    /// Of kind environment.
+    pub(super) fn by_tree(&mut self, points: &[Point]) -> Result<(), Failure> {
+        let now = now_ms();
+        let of_step = |(n_trees, metrics): &Point| {
+            let step = *n_trees as i64;
+            let metric = move |(key, value): &(&str, f64)| Metric::new(format!("by_tree/{key}"), *value, now, step);
+            metrics.iter().map(metric).collect::<Vec<_>>()
+        };
+        let metrics: Vec<Metric> = points.iter().flat_map(of_step).collect();
+        if metrics.is_empty() { Ok(()) } else { self.batch(&metrics, &[]) }
     }
 
     /// Records a fold as a run of its own. Its times are those of its recording: the folds are worked on before.

@@ -18,6 +18,13 @@ fn a_run_is_shown_with_the_course_of_its_metrics() {
     let course = document["histories"]["cv_accuracy"].as_array().unwrap();
     assert_eq!(course.iter().map(|point| point["step"].as_i64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(course[2]["value"], document["metrics"]["cv_accuracy"]);
+    // Of the forest of 20 trees: each number of trees is a step, and all of them are the model.
+    let by_tree = document["histories"]["by_tree/log_loss"].as_array().unwrap();
+    assert_eq!(
+        by_tree.iter().map(|point| point["step"].as_i64().unwrap()).collect::<Vec<_>>(),
+        (1..=20).collect::<Vec<_>>()
+    );
+    assert_eq!(by_tree[19]["value"], document["metrics"]["log_loss"]);
 }
 
 #[test]
