@@ -57,17 +57,21 @@ def check_values(client, run, printed):
     print(f"  ok  {len(printed['metrics'])} metrics, as printed")
 
     n_folds = int(params["cv.n_folds"]) * int(params.get("cv.n_repeats", 1))
-    folds = {}
+    folds, trees = {}, {}
     for key in run.data.metrics:
         history = client.get_metric_history(run.info.run_id, key)
         if len(history) > 1:
-            folds[key] = history
+            (trees if key.startswith("by_tree/") else folds)[key] = history
     check("there are metrics by fold", folds)
     for key, history in folds.items():
         equal(f"steps of {key}", sorted(point.step for point in history), list(range(n_folds)))
     check("accuracy by fold", "cv_accuracy" in folds, sorted(folds))
     mean = np.mean([point.value for point in folds["cv_accuracy"]])
     close("mean of accuracy by fold", [mean], [number(printed["metrics"]["cv_accuracy_mean"])], 1e-12)
+    for key, history in trees.items():
+        steps = sorted(point.step for point in history)
+        check(f"steps of {key}", steps[-1] == int(params["n_estimators"]) and len(set(steps)) == len(steps), steps)
+    equal("metrics by tree", sorted(trees), ["by_tree/accuracy", "by_tree/log_loss"])
 
 
 def check_dataset(run):
