@@ -20,7 +20,7 @@ use crate::registry::{ModelVersion, NewModelVersion, RegisteredModel, Registry};
 use crate::rest::{RestStore, ServerOptions};
 use crate::sqlite::SqliteStore;
 use crate::store::{PARENT_RUN_TAG, REQUEST_TAG, Store};
-use crate::transfer::{copy_one, register_copy};
+use crate::transfer::{copied_model, copy_one, register_copy};
 
 const SERVER_FILE: &str = "server";
 const LOCK_FILE: &str = "lock";
@@ -534,22 +534,13 @@ fn push_versions(local: &mut SqliteStore, server: &mut RestStore, sent: &HashMap
     for name in local.registered_models()?.into_iter().map(|model| model.name) {
         for version in local.model_versions(&name)? {
             let (Some(key), Some(model_id)) = (version.tags.get(REQUEST_TAG), version.model_id()) else { continue };
-            let run_id = local.logged_model(model_id)?.source_run_id.and_then(|id| sent.get(&id));
-            let Some(copy) = copy_of(server, run_id, model_id)? else { continue };
+            let Some(run_id) = local.logged_model(model_id)?.source_run_id.and_then(|id| sent.get(&id)) else {
+                continue;
+            };
+            let Some(copy) = copied_model(server, run_id, model_id)? else { continue };
             let created = register_copy(&version, server, &copy, key)?;
             version.aliases.iter().try_for_each(|alias| server.set_alias(&name, alias, created.version))?;
         }
     }
     Ok(())
-}
-
-/// Id on the server of a model of the entry, whose run is there.
-fn copy_of(server: &mut RestStore, run_id: Option<&String>, local_id: &str) -> Result<Option<String>> {
-    let Some(run_id) = run_id else { return Ok(None) };
-    for id in server.run(run_id)?.models.into_keys() {
-        if server.logged_model(&id)?.tags.get(REQUEST_TAG).map(String::as_str) == Some(local_id) {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
 }

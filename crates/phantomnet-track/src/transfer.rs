@@ -186,13 +186,18 @@ pub fn copy_version(
     let model_id = version.model_id().ok_or_else(missing)?;
     let run_id = source.logged_model(model_id)?.source_run_id.ok_or_else(missing)?;
     let copies = copy_run(source, &run_id, target, options)?;
-    let copy = target.run(&copies.first().ok_or_else(missing)?.id)?;
-    for id in copy.models.keys() {
-        if target.logged_model(id)?.tags.get(REQUEST_TAG).map(String::as_str) == Some(model_id) {
-            return register_copy(version, target, id, &format!("{model_id} {}/{}", version.name, version.version));
+    let copy = copied_model(target, &copies.first().ok_or_else(missing)?.id, model_id)?.ok_or_else(missing)?;
+    register_copy(version, target, &copy, &format!("{model_id} {}/{}", version.name, version.version))
+}
+
+/// Id of the copy of a model among those of a run that is a copy.
+pub(crate) fn copied_model(target: &mut dyn Store, run_id: &str, model_id: &str) -> Result<Option<String>> {
+    for id in target.run(run_id)?.models.into_keys() {
+        if target.logged_model(&id)?.tags.get(REQUEST_TAG).map(String::as_str) == Some(model_id) {
+            return Ok(Some(id));
         }
     }
-    Err(missing())
+    Ok(None)
 }
 
 /// Registers the copy of a model as the version that it is a copy of.

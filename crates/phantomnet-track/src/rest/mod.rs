@@ -75,8 +75,19 @@ impl RestStore {
     }
 
     fn post_once<T: DeserializeOwned>(&self, action: &'static str, call: &str, body: &Value) -> Attempt<T> {
+        self.call(&Method::POST, action, call, body)
+    }
+
+    /// One attempt of a call with a body.
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static Method,
+        action: &'static str,
+        call: &str,
+        body: &Value,
+    ) -> Attempt<T> {
         let path = format!("/api/2.0/mlflow/{call}");
-        self.http.json_once(Ask { action, method: &Method::POST, path: &path, query: &[], is_file: false }, Some(body))
+        self.http.json_once(Ask { action, method, path: &path, query: &[], is_file: false }, Some(body))
     }
 
     fn experiment_by_name(&self, name: &str) -> Result<Option<Experiment>> {
@@ -285,11 +296,10 @@ impl Store for RestStore {
     fn finalize_logged_model(&mut self, model_id: &str, status: ModelStatus) -> Result<()> {
         // A server keeps a status that it does not know as none at all, and takes any id that is a path.
         let model = self.logged_model(model_id)?;
-        let path = format!("/api/2.0/mlflow/logged-models/{}", encoded(&model.id));
-        let ask =
-            Ask { action: "finish a logged model", method: &Method::PATCH, path: &path, query: &[], is_file: false };
+        let call = format!("logged-models/{}", encoded(&model.id));
         let body = json!({"model_id": model.id, "status": wire::name_of(status)});
-        self.http.json::<Nothing>(ask, Some(&body)).map(drop)
+        let finished = |_| self.call::<Nothing>(&Method::PATCH, "finish a logged model", &call, &body);
+        self.http.retrying(finished).map(drop)
     }
 
     fn end_run(&mut self, run_id: &str, status: RunStatus, end_time_ms: i64) -> Result<()> {

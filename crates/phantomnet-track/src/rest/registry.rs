@@ -1,6 +1,5 @@
 //! Registered models on a server.
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -17,17 +16,6 @@ use crate::transport::{Attempt, Failed};
 use crate::{limits, names};
 
 impl RestStore {
-    fn call<T: DeserializeOwned>(
-        &self,
-        method: &'static Method,
-        action: &'static str,
-        call: &str,
-        body: &Value,
-    ) -> Attempt<T> {
-        let path = format!("/api/2.0/mlflow/{call}");
-        self.http.json_once(Ask { action, method, path: &path, query: &[], is_file: false }, Some(body))
-    }
-
     /// Changes what there must be: the server's own words for what is missing differ between calls and releases.
     fn change(&mut self, method: &'static Method, action: &'static str, call: &str, body: &Value) -> Result<()> {
         self.http.retrying(|_| self.call::<Nothing>(method, action, call, body)).map(drop)

@@ -136,7 +136,7 @@ pub(super) fn create_model_version(tx: &Transaction<'_>, new: &NewModelVersion, 
         params![name, version, now_ms, new.description, source, logged.source_run_id, logged.artifact_location],
     )?;
     for tag in &new.tags {
-        set_version_tag(tx, name, version, tag)?;
+        insert_version_tag(tx, name, version, tag)?;
     }
     let mut versions = match logged.tags.get(VERSIONS_TAG).map(|text| serde_json::from_str(text)) {
         Some(Ok(Value::Array(versions))) => versions,
@@ -192,6 +192,10 @@ pub(super) fn delete_tag(tx: &Transaction<'_>, name: &str, key: &str) -> Attempt
 
 pub(super) fn set_version_tag(tx: &Transaction<'_>, name: &str, version: u32, tag: &Tag) -> Attempt<()> {
     model_version(tx, name, version)?;
+    insert_version_tag(tx, name, version, tag)
+}
+
+fn insert_version_tag(tx: &Transaction<'_>, name: &str, version: u32, tag: &Tag) -> Attempt<()> {
     tx.execute(
         "INSERT OR REPLACE INTO model_version_tags (name, version, key, value) VALUES (?1, ?2, ?3, ?4)",
         params![name, version, tag.key, tag.value],
