@@ -72,7 +72,7 @@ pub(super) fn open_store(tracking: &Tracking) -> Result<Opened, Failure> {
         let outbox = Path::new(&tracking.outbox);
         Box::new(OutboxStore::new(&tracking.uri, options, outbox, Box::new(on_away)).map_err(track_failure)?)
     } else {
-        open_with(&tracking.uri, variables(&tracking.uri).map_err(track_failure)?).map_err(track_failure)?
+        open_or_create_store(&tracking.uri)?
     };
     Ok(Opened { store, kept_in })
 }
@@ -82,8 +82,7 @@ pub(super) fn open_store(tracking: &Tracking) -> Result<Opened, Failure> {
 /// # Errors
 /// Of kind configuration or environment.
 pub fn open_existing_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
-    let options = if is_server(uri) { options(uri)? } else { variables(uri).map_err(track_failure)? };
-    open_existing_with(uri, options).map_err(track_failure)
+    open_existing_with(uri, options(uri)?).map_err(track_failure)
 }
 
 /// Opens the store to write to it, and makes an embedded one where there is none. A server that is away is an error.
@@ -91,8 +90,7 @@ pub fn open_existing_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
 /// # Errors
 /// Of kind configuration or environment.
 pub fn open_or_create_store(uri: &str) -> Result<Box<dyn Store>, Failure> {
-    let options = if is_server(uri) { options(uri)? } else { variables(uri).map_err(track_failure)? };
-    open_with(uri, options).map_err(track_failure)
+    open_with(uri, options(uri)?).map_err(track_failure)
 }
 
 /// Sends the runs of the outbox that are for the server at `uri`, or for any.
@@ -108,8 +106,11 @@ fn variables(uri: &str) -> phantomnet_track::Result<ServerOptions> {
     ServerOptions::from_variables(uri, |name| std::env::var(name).ok())
 }
 
+/// The same, with a warning where others can read what is sent.
 fn options(uri: &str) -> Result<ServerOptions, Failure> {
-    check_server_uri(uri).map_err(track_failure)?;
+    if is_server(uri) {
+        check_server_uri(uri).map_err(track_failure)?;
+    }
     let options = variables(uri).map_err(track_failure)?;
     if is_sent_in_clear(uri) {
         let what = if options.credentials.is_some() { "runs, models and credentials" } else { "runs and models" };
