@@ -85,6 +85,11 @@ pub trait Model: Send + Sync + std::fmt::Debug {
         Probabilities::new(self.n_classes(), values)
     }
 
+    /// Number of trees; 0 for a model that is not made of trees.
+    fn n_trees(&self) -> usize {
+        0
+    }
+
     /// Class probabilities of the given rows by the first trees alone, once for each number in `n_trees` (ascending, from 1 to as many
     /// as there are); `None` for a model that is not made of trees. All trees give what [`predict`](Self::predict) gives.
     fn predict_by_trees(&self, _matrix: &Matrix, _rows: &[u32], _n_trees: &[usize]) -> Option<Vec<Probabilities>> {

@@ -161,6 +161,10 @@ impl Model for Forest {
         self.predict_into_with(Engine::fastest(), matrix, rows, out);
     }
 
+    fn n_trees(&self) -> usize {
+        self.n_trees()
+    }
+
     fn predict_by_trees(&self, matrix: &Matrix, rows: &[u32], n_trees: &[usize]) -> Option<Vec<Probabilities>> {
         let mut sums = vec![0.0_f32; rows.len() * self.n_classes];
         let mut x = vec![0.0; self.n_features];

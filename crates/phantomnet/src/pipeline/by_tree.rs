@@ -22,15 +22,10 @@ pub(super) type Point = (usize, Vec<(&'static str, f64)>);
 ///
 /// # Errors
 /// When the configuration is wrong.
-pub(super) fn judge_by_tree(
-    config: &Config,
-    model: &dyn Model,
-    n_trees: usize,
-    labelled: &Labelled,
-) -> Result<Vec<Point>, Failure> {
+pub(super) fn judge_by_tree(config: &Config, model: &dyn Model, labelled: &Labelled) -> Result<Vec<Point>, Failure> {
     let (data, held_out) = (&labelled.dataset, &labelled.holdout.test);
     let rows: Vec<u32> = held_out.iter().copied().step_by(held_out.len().div_ceil(MAX_ROWS).max(1)).collect();
-    let steps = steps(n_trees);
+    let steps = steps(model.n_trees());
     let Some(parts) = model.predict_by_trees(data.matrix(), &rows, &steps) else { return Ok(Vec::new()) };
     let (labels, classes) = (labels_of(data, &rows), data.classes());
     let opts = metric_options(config, classes)?;

@@ -284,8 +284,7 @@ impl Job<'_> {
             warnings
                 .push("every held-out event is predicted right: make sure that no feature gives the label away".into());
         }
-        let n_trees = config.model.get("n_estimators").and_then(toml::Value::as_integer).unwrap_or(1);
-        let by_tree = by_tree::judge_by_tree(config, fit.model.as_ref(), n_trees.unsigned_abs() as usize, labelled)?;
+        let by_tree = by_tree::judge_by_tree(config, fit.model.as_ref(), labelled)?;
         let oob = fit.oob.as_ref().map(|oob| judge::judge_out_of_bag(config, oob, &labelled.dataset)).transpose()?;
         if let Some(oob) = &fit.oob {
             warnings.extend(never_out_of_bag(oob.rows.len(), labelled.holdout.train.len()));
