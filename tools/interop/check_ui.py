@@ -101,6 +101,10 @@ def check_run_pages(browser, client, address, run, out):
     expected = [model.name, model.model_id, "Ready", "accuracy", name, *registered]
     url = f"{experiment}/models/{model.model_id}{VIEW}"
     check_page(browser, "model page", url, expected, out / "model.png")
+    url, picture = f"{experiment}/models/{model.model_id}/artifacts{VIEW}", out / "example.png"
+    check_page(browser, "files of the model", url, ["MLmodel", "input_example.json"], picture)
+    browser.click("input_example.json")
+    check_shown(browser, "its example", ['"columns"', '"data"'], picture)
     expected = ["report.html", "predictions.csv", "plots", "What the model is worth", headline]
     url = f"{page}/artifacts/report.html{VIEW}"
     check_page(browser, "report among the artifacts", url, expected, out / "artifact.png")
