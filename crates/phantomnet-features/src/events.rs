@@ -1,5 +1,6 @@
 //! Events: log records as one typed table, each row knowing the line it came from.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Format, Layout, ReadOptions, SourceError};
+use crate::source::{Encoding, Format, Layout, ReadOptions, SourceError};
 
 pub use crate::source::row_as_json;
 
@@ -130,6 +131,70 @@ pub struct Place {
     pub file: u32,
     /// Physical line, from 1; for Parquet the row, from 1.
     pub line: u64,
+    /// Byte, from 0, of the file's text, decompressed and as UTF-8; 0 for Parquet.
+    pub offset: u64,
+}
+
+/// Where each of some rows comes from, in 8 bytes a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    parts: Vec<PlacesPart>,
+    /// Of each row as it was read, line and offset from those of its part.
+    starts: Vec<(u32, u32)>,
+    /// The rows that are left, where some were taken out.
+    kept: Option<Vec<u32>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PlacesPart {
+    first_row: usize,
+    /// What the starts of its rows are added to.
+    base: Place,
+}
+
+impl Places {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.kept.as_ref().map_or(self.starts.len(), Vec::len)
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Place of a row.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn get(&self, row: usize) -> Place {
+        let row = self.kept.as_ref().map_or(row, |kept| kept[row] as usize);
+        let base = self.parts[self.parts.partition_point(|part| part.first_row <= row) - 1].base;
+        let (line, offset) = self.starts[row];
+        Place { file: base.file, line: base.line + u64::from(line), offset: base.offset + u64::from(offset) }
+    }
+
+    /// Places of all rows, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Place> {
+        (0..self.len()).map(|row| self.get(row))
+    }
+
+    /// Those of some rows, in the order of `rows`.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn take(mut self, rows: &[u32]) -> Self {
+        self.kept = Some(match &self.kept {
+            Some(kept) => rows.iter().map(|&row| kept[row as usize]).collect(),
+            None => rows.to_vec(),
+        });
+        self
+    }
+
+    pub(crate) fn push_part(&mut self, base: Place, starts: &[(u32, u32)]) {
+        self.parts.push(PlacesPart { first_row: self.starts.len(), base });
+        self.starts.extend_from_slice(starts);
+    }
 }
 
 /// A record that could not be read.
@@ -139,7 +204,7 @@ pub struct RejectedLine {
     pub place: Place,
     /// Why it could not be read.
     pub reason: String,
-    /// Its beginning, at most 200 characters, unprintable ones escaped.
+    /// Its first 256 bytes, unprintable characters escaped.
     pub excerpt: String,
 }
 
@@ -148,8 +213,45 @@ pub struct RejectedLine {
 pub struct Rejected {
     /// How many there are.
     pub n: u64,
-    /// The first 10,000 of them.
+    /// The first 100,000 of them.
     pub kept: Vec<RejectedLine>,
+    /// How many there are by reason, numbers in it written as `N`; at most 1,000 reasons, all others together as `other`.
+    pub by_reason: BTreeMap<String, u64>,
+}
+
+impl Rejected {
+    /// Rejected records that are kept; of the others only the number is known.
+    const MAX_KEPT: usize = 100_000;
+    /// Reasons that are told apart.
+    const MAX_REASONS: usize = 1_000;
+
+    pub(crate) fn add(&mut self, line: RejectedLine) {
+        self.n += 1;
+        let mut reason = reason_class(&line.reason);
+        if self.by_reason.len() >= Self::MAX_REASONS && !self.by_reason.contains_key(&reason) {
+            "other".clone_into(&mut reason);
+        }
+        *self.by_reason.entry(reason).or_default() += 1;
+        if self.kept.len() < Self::MAX_KEPT {
+            self.kept.push(line);
+        }
+    }
+}
+
+/// A reason without the numbers in which one record differs from the next.
+fn reason_class(reason: &str) -> String {
+    let mut class = String::new();
+    let mut in_number = false;
+    for c in reason.chars() {
+        let is_digit = c.is_ascii_digit();
+        if !is_digit {
+            class.push(c);
+        } else if !in_number {
+            class.push('N');
+        }
+        in_number = is_digit;
+    }
+    class
 }
 
 /// A file that was read.
@@ -161,6 +263,8 @@ pub struct SourceFile {
     pub format: Format,
     /// How its records are laid out, as [`raw_lines`](crate::raw_lines) gives them; JSON for Parquet.
     pub layout: Layout,
+    pub(crate) terminator: u8,
+    pub(crate) encoding: Option<Encoding>,
     /// Its size, decompressed.
     pub n_bytes: u64,
     /// Events read from it.
@@ -177,7 +281,7 @@ pub struct Events {
     /// Names and types of the columns.
     pub schema: EventSchema,
     /// Where each row comes from; as long as the batch.
-    pub places: Vec<Place>,
+    pub places: Places,
     /// The files in the order they were read.
     pub files: Vec<SourceFile>,
     /// The records that could not be read.

@@ -17,13 +17,13 @@ mod matrix;
 mod source;
 
 pub use error::ExpressionError;
-pub use events::{ColumnType, EventSchema, Events, Place, Rejected, RejectedLine, SourceFile, row_as_json};
+pub use events::{ColumnType, EventSchema, Events, Place, Places, Rejected, RejectedLine, SourceFile, row_as_json};
 pub use expression::Expression;
 pub use feature_set::FeatureSet;
 pub use label::{MAX_CLASSES, learn_classes, to_labels};
 pub use leak::{Overlap, overlaps};
 pub use matrix::{learn_schema, to_matrix};
 pub use source::{
-    EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, SourceError, ZeekLayout, expand_paths,
-    raw_lines, read_events, read_events_as,
+    Encoding, EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, SourceError, ZeekLayout,
+    expand_paths, raw_lines, read_events, read_events_as,
 };

@@ -1,5 +1,7 @@
 //! Cells: what a text shows itself to be, and its value under a column type.
 
+use std::borrow::Cow;
+
 use crate::events::ColumnType;
 
 /// What the source says a cell is.
@@ -9,14 +11,25 @@ pub(crate) enum Kind {
     Null,
     /// A field of a delimited file: only its spelling tells.
     Spelled,
-    /// An integer that fits 64 bits with sign.
+    /// An integer that fits 64 bits with sign, spelled canonically.
     Integer,
     /// Any other number.
     Number,
+    /// Any other number, as JSON writes it.
+    JsonNumber,
     /// `true` or `false`.
     Boolean,
     /// Text.
     Text,
+    /// An object or array of JSON, as it stands in the source.
+    Json,
+}
+
+impl Kind {
+    /// Whether the text may be a canonical integer.
+    pub(crate) fn may_be_integer(self) -> bool {
+        matches!(self, Self::Integer | Self::Spelled)
+    }
 }
 
 /// The set of kinds seen in a column, from which its type follows.
@@ -30,7 +43,7 @@ impl Kinds {
     const TEXT: u8 = 8;
 
     /// Takes note of a cell.
-    pub(crate) fn add(&mut self, kind: Kind, text: &str) {
+    pub(crate) fn add(&mut self, kind: Kind, text: &[u8]) {
         // No cell can change the type of a column once it is text.
         if self.0 & Self::TEXT != 0 {
             return;
@@ -39,10 +52,28 @@ impl Kinds {
         self.0 |= match kind {
             Kind::Null | Kind::Spelled => 0,
             Kind::Integer => Self::INTEGER,
-            Kind::Number => Self::NUMBER,
+            Kind::Number | Kind::JsonNumber => Self::NUMBER,
             Kind::Boolean => Self::BOOLEAN,
-            Kind::Text => Self::TEXT,
+            Kind::Text | Kind::Json => Self::TEXT,
         };
+    }
+
+    pub(crate) fn add_integer(&mut self) {
+        self.0 |= Self::INTEGER;
+    }
+
+    pub(crate) fn add_text(&mut self) {
+        self.0 |= Self::TEXT;
+    }
+
+    /// Takes note of what another part of the column has.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether nothing but NULL was seen.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// The narrowest type that keeps every cell; text where nothing was seen.
@@ -60,29 +91,81 @@ impl Kinds {
 ///
 /// An integer is spelled canonically (`-7`, not `+7` or `-0`). Digits after a leading zero (`007`) are text, since codes
 /// and identifiers would lose it. A number is whatever `f64` parses, `inf`, `infinity` and `nan` in any case included.
-fn spelled(text: &str) -> Kind {
-    let Some(&first) = text.as_bytes().first() else {
+pub(crate) fn spelled(text: &[u8]) -> Kind {
+    let Some(&first) = text.first() else {
         return Kind::Null;
     };
     // Letters that can begin a number or a boolean; most text is told apart here.
     if !matches!(first, b'0'..=b'9' | b'+' | b'-' | b'.' | b'i' | b'I' | b'n' | b'N' | b't' | b'T' | b'f' | b'F') {
         return Kind::Text;
     }
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if digits.bytes().all(|b| b.is_ascii_digit()) && !digits.is_empty() {
-        let padded = digits.len() > 1 && digits.starts_with('0');
-        return match text.parse::<i64>() {
-            _ if padded => Kind::Text,
-            Ok(_) if first != b'+' && text != "-0" => Kind::Integer,
-            _ => Kind::Number,
-        };
+    if canonical_integer(text).is_some() {
+        return Kind::Integer;
     }
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    if digits.iter().all(u8::is_ascii_digit) && !digits.is_empty() {
+        return if digits.len() > 1 && digits.starts_with(b"0") { Kind::Text } else { Kind::Number };
+    }
+    let text = std::str::from_utf8(text).unwrap_or_default();
     if text.parse::<f64>().is_ok() {
         Kind::Number
     } else if boolean(text).is_some() {
         Kind::Boolean
     } else {
         Kind::Text
+    }
+}
+
+/// Value of an integer of 64 bits that is spelled as it would be written: no `+`, no leading zero, no `-0`.
+pub(crate) fn canonical_integer(text: &[u8]) -> Option<i64> {
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let &first = digits.first()?;
+    if first == b'0' {
+        return (digits.len() == 1 && !is_negative).then_some(0);
+    }
+    if digits.len() > 18 {
+        // May not fit: rare enough for the long way.
+        if digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        return std::str::from_utf8(text).ok()?.parse().ok();
+    }
+    let mut value = 0_i64;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if is_negative { -value } else { value })
+}
+
+/// What stands in a column of text for a cell. Numbers and values of JSON are written in one way, however the source spells them.
+pub(crate) fn as_text(kind: Kind, text: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(text);
+    match kind {
+        Kind::JsonNumber if text.parse::<u64>().is_ok() => text,
+        Kind::JsonNumber => text.parse::<f64>().map_or(text, |number| format!("{number:?}").into()),
+        // What cannot be taken apart, being too deep, stays as it is.
+        Kind::Json => match serde_json::from_str::<serde_json::Value>(&text) {
+            Ok(value) => value.to_string().into(),
+            Err(_) => text,
+        },
+        _ => text,
+    }
+}
+
+/// Whether a text is a value of a type.
+pub(crate) fn parses(text: &str, column_type: ColumnType) -> bool {
+    match column_type {
+        ColumnType::Integer => integer(text).is_some(),
+        ColumnType::Number => number(text).is_some(),
+        ColumnType::Boolean => boolean(text).is_some(),
+        ColumnType::Text => true,
     }
 }
 
@@ -140,7 +223,7 @@ mod tests {
     fn a_column_gets_the_narrowest_type_of_its_spellings(#[case] cells: &[&str], #[case] expected: ColumnType) {
         let mut kinds = Kinds::default();
         for cell in cells {
-            kinds.add(Kind::Spelled, cell);
+            kinds.add(Kind::Spelled, cell.as_bytes());
         }
         assert_eq!(kinds.column_type(), expected);
     }

@@ -7,9 +7,8 @@ use arrow_schema::SchemaRef;
 
 use crate::events::{ColumnType, EventSchema};
 use crate::source::cell::{self, Kind};
-use crate::source::delimited::open_quote;
-use crate::source::parser::{Layout, Parser};
-use crate::source::records::Broken;
+use crate::source::decode::{Decoder, Step};
+use crate::source::layout::Layout;
 use crate::source::row::Names;
 
 /// Why a line holds no event.
@@ -26,9 +25,9 @@ pub struct Reason(String);
 pub struct LineDecoder {
     types: Vec<ColumnType>,
     arrow: SchemaRef,
-    layout: Layout,
-    names: Names,
-    parser: Parser,
+    decoder: Decoder,
+    /// Whether a record has a line end of its own inside.
+    keeps_line_ends: bool,
     /// Index of the cell of each column.
     cells: Vec<Option<usize>>,
 }
@@ -36,30 +35,35 @@ pub struct LineDecoder {
 impl LineDecoder {
     /// A decoder of lines of this layout.
     pub fn new(schema: &EventSchema, layout: &Layout) -> Self {
-        let mut names = Names::new(schema.names().map(str::to_owned).collect(), false);
-        let parser = Parser::new(layout, &mut names).expect("names that are not open are never too many");
+        let names = Names::new(schema.names().map(str::to_owned).collect(), false);
+        let decoder = Decoder::new(layout, b'\n', usize::MAX, names, &[]);
         let types: Vec<ColumnType> = schema.columns().iter().map(|column| column.1).collect();
         let cells = vec![None; types.len()];
-        Self { types, arrow: schema.arrow(), layout: layout.clone(), names, parser, cells }
+        Self { types, arrow: schema.arrow(), decoder, keeps_line_ends: layout.spans_lines(), cells }
     }
 
-    /// The event on a line, with or without its line end; a quoted field may hold line ends of its own.
+    /// The event on a line, with or without its line end; a quoted field may hold line ends of its own, and so may a request.
     ///
     /// # Errors
     /// The reason for which a reader of files would reject the line.
     pub fn decode(&mut self, line: &[u8]) -> Result<RecordBatch, Reason> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            return Err(Reason("blank line".to_owned()));
+        let line = if self.keeps_line_ends {
+            line
+        } else {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            line.strip_suffix(b"\r").unwrap_or(line)
+        };
+        self.decoder.go_on();
+        let span = match self.decoder.step(line, 0, true) {
+            Step::Record(span) => span,
+            Step::Rejected(_, reason) => return Err(Reason(reason)),
+            Step::Nothing(_) | Step::Pending(_) => return Err(Reason("blank line".to_owned())),
+        };
+        let is_between = |b: &u8| b.is_ascii_whitespace() || matches!(b, b',' | b']' | b'}');
+        if !line[span.next..].iter().all(is_between) {
+            return Err(Reason(format!("more than one record: another begins at byte {}", span.next + 1)));
         }
-        if let Layout::Delimited { delimiter, header } = &self.layout
-            && let Some(field) = open_quote(line, *delimiter, false)
-        {
-            return Err(Reason(Broken::NeverClosed { field }.reason(header)));
-        }
-        let row = self.parser.parse(line, &mut self.names).map_err(Reason)?;
-        let row = row.ok_or_else(|| Reason("blank line".to_owned()))?;
+        let row = &self.decoder.row;
         self.cells.fill(None);
         for (i, cell) in row.cells.iter().enumerate() {
             self.cells[cell.column] = Some(i);
@@ -70,7 +74,7 @@ impl LineDecoder {
             .zip(&self.types)
             .map(|(cell, column_type)| {
                 let cell = cell.map(|i| &row.cells[i]).filter(|cell| cell.kind != Kind::Null);
-                one(cell.map(|cell| row.text_of(cell)), *column_type)
+                one(cell.map(|cell| (cell.kind, row.bytes(cell, line))), *column_type)
             })
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(1));
@@ -80,7 +84,8 @@ impl LineDecoder {
 }
 
 /// An array of one cell.
-fn one(text: Option<&str>, column_type: ColumnType) -> ArrayRef {
+fn one(cell: Option<(Kind, &[u8])>, column_type: ColumnType) -> ArrayRef {
+    let text = cell.and_then(|(_, text)| std::str::from_utf8(text).ok());
     match column_type {
         ColumnType::Integer => Arc::new(Int64Array::from_iter([text.and_then(cell::integer)])),
         ColumnType::Number => {
@@ -88,6 +93,6 @@ fn one(text: Option<&str>, column_type: ColumnType) -> ArrayRef {
             Arc::new(Float64Array::from_iter([number]))
         }
         ColumnType::Boolean => Arc::new(BooleanArray::from_iter([text.and_then(cell::boolean)])),
-        ColumnType::Text => Arc::new(StringArray::from_iter([text])),
+        ColumnType::Text => Arc::new(StringArray::from_iter([cell.map(|(kind, text)| cell::as_text(kind, text))])),
     }
 }

@@ -37,67 +37,90 @@ pub(crate) fn open_quote(line: &[u8], delimiter: u8, mut inside: bool) -> Option
     }
 }
 
-/// Takes a record apart: field `i` becomes a cell of column `columns[i]`, or none where that is `None`.
+/// Takes a record of `source`, which stands at `at..end`, apart: field `i` becomes a cell of column `columns[i]`, or none where that
+/// is `None`.
 ///
-/// Empty fields are NULL, quoted or not. Returns the number of fields, those beyond `columns` included.
-pub(crate) fn split(record: &str, delimiter: u8, columns: &[Option<usize>], row: &mut Row) -> usize {
-    if memchr(b'"', record.as_bytes()).is_none() {
-        let mut n_fields = 0;
-        let mut start = 0;
-        for end in memchr_iter(delimiter, record.as_bytes()).chain([record.len()]) {
-            if let Some(&Some(column)) = columns.get(n_fields) {
-                push(&record[start..end], column, row);
-            }
+/// Empty fields are NULL, quoted or not. Returns the number of fields, those beyond `columns` included, or the field from 0 whose
+/// quote is not closed.
+pub(crate) fn split(
+    source: &[u8],
+    at: usize,
+    end: usize,
+    delimiter: u8,
+    columns: &[Option<usize>],
+    row: &mut Row,
+) -> Result<usize, usize> {
+    let record = &source[at..end];
+    let mut n_fields = 0;
+    let mut start = at;
+    if memchr(b'"', record).is_none() {
+        for end in memchr_iter(delimiter, record).map(|i| at + i).chain([end]) {
+            push(start, end, columns.get(n_fields), row);
             n_fields += 1;
             start = end + 1;
         }
-        return n_fields;
+        return Ok(n_fields);
     }
-    let mut n_fields = 0;
-    let mut rest = record;
     loop {
-        let start = row.text.len();
-        if let Some(quoted) = rest.strip_prefix('"') {
-            rest = unquote(quoted, row);
-        }
-        let end = memchr(delimiter, rest.as_bytes());
-        row.text.push_str(&rest[..end.unwrap_or(rest.len())]);
-        if let Some(&Some(column)) = columns.get(n_fields) {
-            let kind = if row.text.len() == start { Kind::Null } else { Kind::Spelled };
-            row.close_cell(column, kind, start);
+        let rest = &source[start..end];
+        if rest.first() != Some(&b'"') {
+            let stop = memchr(delimiter, rest).map_or(end, |i| start + i);
+            push(start, stop, columns.get(n_fields), row);
+            start = stop;
         } else {
-            row.text.truncate(start);
+            start = quoted(source, start + 1, end, delimiter, columns.get(n_fields), row).ok_or(n_fields)?;
         }
         n_fields += 1;
-        match end {
-            Some(end) => rest = &rest[end + 1..],
-            None => return n_fields,
+        if start == end {
+            return Ok(n_fields);
         }
+        start += 1;
     }
 }
 
-fn push(field: &str, column: usize, row: &mut Row) {
-    let start = row.text.len();
-    row.text.push_str(field);
-    let kind = if field.is_empty() { Kind::Null } else { Kind::Spelled };
-    row.close_cell(column, kind, start);
+fn push(start: usize, end: usize, column: Option<&Option<usize>>, row: &mut Row) {
+    if let Some(&Some(column)) = column {
+        let kind = if start == end { Kind::Null } else { Kind::Spelled };
+        row.push(column, kind, start, end);
+    }
 }
 
-/// Appends the text up to the closing quote and returns what follows it.
-fn unquote<'a>(mut rest: &'a str, row: &mut Row) -> &'a str {
-    while let Some(at) = memchr(b'"', rest.as_bytes()) {
-        row.text.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        match rest.strip_prefix('"') {
-            Some(after) => {
-                row.text.push('"');
-                rest = after;
-            }
-            None => return rest,
+/// Takes the field whose opening quote stands before `start`; returns where the delimiter or the end is, `None` if there is no
+/// closing quote.
+fn quoted(
+    source: &[u8],
+    start: usize,
+    end: usize,
+    delimiter: u8,
+    column: Option<&Option<usize>>,
+    row: &mut Row,
+) -> Option<usize> {
+    let mut close = start;
+    let mut is_plain = true;
+    loop {
+        close += memchr(b'"', &source[close..end])?;
+        if close + 1 == end || source[close + 1] != b'"' {
+            break;
         }
+        is_plain = false;
+        close += 2;
     }
-    row.text.push_str(rest);
-    ""
+    // Mostly the quote is followed by the delimiter at once.
+    let stop = match source[close + 1..end].first() {
+        None => end,
+        Some(&first) if first == delimiter => close + 1,
+        Some(_) => memchr(delimiter, &source[close + 1..end]).map_or(end, |i| close + 1 + i),
+    };
+    if is_plain && stop == close + 1 {
+        push(start, close, column, row);
+    } else if let Some(&Some(column)) = column {
+        let from = row.scratch.len();
+        row.scratch.push_str(&String::from_utf8_lossy(&source[start..close]).replace("\"\"", "\""));
+        row.scratch.push_str(&String::from_utf8_lossy(&source[close + 1..stop]));
+        let kind = if row.scratch.len() == from { Kind::Null } else { Kind::Spelled };
+        row.close_cell(column, kind, from);
+    }
+    Some(stop)
 }
 
 /// Names of columns from a header: a missing name becomes `column_<position>`, a repeated one gets `_2`, `_3`, ...
@@ -147,9 +170,9 @@ mod tests {
     fn fields(record: &str) -> Vec<String> {
         let columns: Vec<Option<usize>> = (0..9).map(Some).collect();
         let mut row = Row::default();
-        let n_fields = split(record, b',', &columns, &mut row);
-        assert_eq!(n_fields, row.cells.len());
-        row.cells.iter().map(|cell| row.text_of(cell).to_owned()).collect()
+        let n_fields = split(record.as_bytes(), 0, record.len(), b',', &columns, &mut row);
+        assert_eq!(n_fields, Ok(row.cells.len()));
+        row.cells.iter().map(|cell| String::from_utf8_lossy(row.bytes(cell, record.as_bytes())).into_owned()).collect()
     }
 
     #[rstest]
@@ -189,8 +212,9 @@ mod tests {
     fn fields_beyond_the_columns_are_counted_and_not_held() {
         for record in ["a,b,c,d", "a,b,\"c\",d"] {
             let mut row = Row::default();
-            assert_eq!(split(record, b',', &[Some(0), None], &mut row), 4);
-            assert_eq!((row.cells.len(), row.text.as_str()), (1, "a"));
+            let record = record.as_bytes();
+            assert_eq!(split(record, 0, record.len(), b',', &[Some(0), None], &mut row), Ok(4));
+            assert_eq!((row.cells.len(), row.bytes(&row.cells[0], record)), (1, &b"a"[..]));
         }
     }
 

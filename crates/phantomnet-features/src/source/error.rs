@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::events::RejectedLine;
+use crate::events::{Rejected, RejectedLine};
 use crate::source::excerpt::visible;
 
 /// Events that cannot be read.
@@ -98,12 +98,6 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
-    /// JSON that is not one object a line.
-    #[error("`{}` is JSON, but not one object a line", path.display())]
-    JsonLayout {
-        /// The file.
-        path: PathBuf,
-    },
     /// More bad records than allowed.
     #[error(
         "{n} of {n_lines} lines are rejected, more than `max_rejected` = {max_rejected} allows; the first is `{}`:{}: {}",
@@ -120,8 +114,8 @@ pub enum SourceError {
         path: PathBuf,
         /// The first rejected record.
         first: Box<RejectedLine>,
-        /// The first rejected records, at most 10,000, `first` included.
-        kept: Vec<RejectedLine>,
+        /// The rejected records, `first` included.
+        rejected: Box<Rejected>,
     },
     /// Files without a single event.
     #[error("no events: `{}` {}", path.display(), why)]
@@ -167,6 +161,9 @@ pub enum SourceError {
         /// The value.
         got: f64,
     },
+    /// A thread that reads ended before its work did.
+    #[error("reading was interrupted")]
+    Interrupted,
     /// A file that is not what it was when its events were read.
     #[error("`{}` has changed since it was read: there is no record at line {line}", path.display())]
     Changed {
@@ -192,7 +189,6 @@ impl SourceError {
             }
             Self::Unsupported { advice, .. } => advice,
             Self::Header { .. } => "set `data.columns` if the file has no header",
-            Self::JsonLayout { .. } => "write one object a line, as `jq -c '.[]' file.json` does for an array",
             Self::TooManyRejected { .. } => {
                 "look at the line; set `data.format` or `data.columns` if the file is misread, or raise `data.max_rejected`"
             }

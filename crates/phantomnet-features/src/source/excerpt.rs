@@ -16,15 +16,18 @@ pub(crate) fn visible(text: &str, max_chars: usize) -> String {
     out
 }
 
-/// The beginning of a raw line: at most 200 characters of output, escapes counted.
-pub(crate) fn excerpt(line: &[u8]) -> String {
-    const MAX_CHARS: usize = 200;
-    let head = String::from_utf8_lossy(&line[..line.len().min(4 * MAX_CHARS)]);
-    let mut out = visible(&head, MAX_CHARS);
-    if let Some((cut, _)) = out.char_indices().nth(MAX_CHARS) {
-        out.truncate(cut);
+/// The first 256 bytes of a record, with control, invisible and direction-changing characters escaped.
+pub(crate) fn excerpt(record: &[u8]) -> String {
+    const MAX_BYTES: usize = 256;
+    let mut head = &record[..record.len().min(MAX_BYTES)];
+    // A character that the cut goes through is no part of it.
+    if record.len() > MAX_BYTES
+        && let Err(error) = std::str::from_utf8(head)
+        && error.error_len().is_none()
+    {
+        head = &head[..error.valid_up_to()];
     }
-    out
+    visible(&String::from_utf8_lossy(head), usize::MAX)
 }
 
 #[cfg(test)]
@@ -39,7 +42,8 @@ mod tests {
 
     #[test]
     fn an_excerpt_is_bounded_whatever_it_holds() {
-        assert_eq!(excerpt(&[0x1b; 5000]).chars().count(), 200);
+        assert_eq!(excerpt(&[0x1b; 5000]), "\\u{1b}".repeat(256));
+        assert_eq!(excerpt("aü".repeat(200).as_bytes()), "aü".repeat(85) + "a");
         assert_eq!(excerpt(b"\xff"), "\u{fffd}");
     }
 }

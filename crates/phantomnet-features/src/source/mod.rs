@@ -1,35 +1,41 @@
-//! Readers of event logs: CSV, TSV, JSON lines, Zeek and Parquet, plain or compressed, tolerant of what honeypots write.
+//! Readers of event logs: separated values, JSON, Zeek, raw requests, lines and Parquet, plain or compressed, tolerant of what
+//! honeypots write.
 //!
-//! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode, recognize),
-//! `lines` (physical lines), `records` (lines joined where a quoted field spans them), `parser` with `delimited`,
-//! `json` and `zeek` (cells), `table` (columns and their types). What cannot be read is rejected line by line, counted and kept.
+//! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode) with `sniff` and `layout`
+//! (recognize), `blocks` (cut at line ends), `scan` (blocks in parallel, joined in order), `decode` with `delimited`, `json`, `zeek` and
+//! `http` (records and cells), `columns` (types), `read` (one table). `text` takes records off what arrives bit by bit instead, for
+//! `stream`. What cannot be read is rejected record by record, counted and kept.
 //!
-//! Limits: one table is held in memory; a text column holds at most 2 GiB; JSON that is spread over several lines
-//! is refused.
+//! Limits: one table is held in memory; a text column holds at most 2 GiB.
 
+mod blocks;
 mod cell;
+mod columns;
+mod decode;
 mod decoder;
 mod delimited;
 mod error;
 mod excerpt;
-mod header;
+mod http;
 mod json;
-mod lines;
+mod latin1;
+mod layout;
 mod open;
 mod parquet;
-mod parser;
 mod path;
 mod raw;
 mod read;
-mod records;
 mod row;
 mod row_json;
+mod scan;
+mod sniff;
 mod stream;
-mod table;
+mod text;
 mod utf16;
 mod zeek;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +43,8 @@ use crate::events::ColumnType;
 
 pub use decoder::{LineDecoder, Reason};
 pub use error::SourceError;
-pub use parser::Layout;
+pub use latin1::Encoding;
+pub use layout::Layout;
 pub use path::expand_paths;
 pub use raw::raw_lines;
 pub use read::{read_events, read_events_as};
@@ -55,17 +62,21 @@ pub enum Format {
     Tsv,
     /// Fields between `|`, quoted likewise.
     Psv,
-    /// One JSON object a line, also as elements of an array.
+    /// JSON objects: one a line, several on one, spread over lines, in an array or in an object around that.
     #[serde(alias = "json", alias = "jsonl", alias = "ndjson")]
     JsonLines,
     /// Zeek's own format, with a header of lines that begin with `#`.
     Zeek,
     /// Apache Parquet.
     Parquet,
+    /// One payload a line.
+    Lines,
+    /// Raw HTTP/1.x requests with blank lines in between.
+    Http,
 }
 
 impl Format {
-    /// The format of a name in configurations: `csv`, `tsv`, `psv`, `jsonl`, `zeek` or `parquet`.
+    /// The format of a name in configurations: `csv`, `tsv`, `psv`, `jsonl`, `zeek`, `parquet`, `lines` or `http`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "csv" => Some(Self::Csv),
@@ -74,6 +85,8 @@ impl Format {
             "jsonl" => Some(Self::JsonLines),
             "zeek" => Some(Self::Zeek),
             "parquet" => Some(Self::Parquet),
+            "lines" => Some(Self::Lines),
+            "http" => Some(Self::Http),
             _ => None,
         }
     }
@@ -84,7 +97,7 @@ impl Format {
             Self::Csv => Some(b','),
             Self::Tsv => Some(b'\t'),
             Self::Psv => Some(b'|'),
-            Self::JsonLines | Self::Zeek | Self::Parquet => None,
+            Self::JsonLines | Self::Zeek | Self::Parquet | Self::Lines | Self::Http => None,
         }
     }
 }
@@ -100,10 +113,20 @@ pub struct ReadOptions {
     pub types: BTreeMap<String, ColumnType>,
     /// Share of the records that may be rejected, 0 to 1; default 0.01.
     pub max_rejected: f64,
+    /// Columns that there are even if no file holds them, all NULL then. Their types count only in that case.
+    pub expected: BTreeMap<String, ColumnType>,
+    /// What the bytes of files are. Default: UTF-8, or UTF-16 by its mark, or Latin-1 where they look like it.
+    pub encoding: Option<Encoding>,
+    /// Whether a cell that is not of the type given for its column rejects the record. Default: it is NULL and counted.
+    pub reject_misfits: bool,
     /// Bytes of the longest record; default 16 MiB. Longer ones are rejected without being held.
     pub max_line_bytes: usize,
     /// Bytes of the largest file, decompressed; default 64 GiB.
     pub max_file_bytes: u64,
+    /// Threads that read and take apart; default one per core. The outcome does not depend on it.
+    pub threads: Option<NonZeroUsize>,
+    /// Bytes that are taken apart at a time; default 4 MiB. The outcome does not depend on it.
+    pub block_bytes: usize,
     /// Whether reading under a given schema keeps other columns, as text after those of the schema; default no.
     pub keep_extra: bool,
 }
@@ -115,6 +138,11 @@ impl Default for ReadOptions {
             columns: None,
             types: BTreeMap::new(),
             max_rejected: 0.01,
+            expected: BTreeMap::new(),
+            encoding: None,
+            reject_misfits: false,
+            threads: None,
+            block_bytes: 4 << 20,
             max_line_bytes: 16 << 20,
             max_file_bytes: 64 << 30,
             keep_extra: false,

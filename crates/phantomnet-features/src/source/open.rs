@@ -1,38 +1,143 @@
 //! From a file to the text in it: decompressed, decoded, measured and recognized.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
-use std::path::Path;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
 
-use memchr::memchr;
+use memchr::{memchr_iter, memrchr};
 use sha2::{Digest, Sha256};
 
 use crate::source::error::SourceError;
+use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
+use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
 use crate::source::path::{Named, by_name};
+use crate::source::sniff::{self, sniff};
 use crate::source::utf16::Utf16;
 use crate::source::zeek::is_zeek;
 use crate::source::{Format, ReadOptions};
 
-/// What is looked at to recognize a file.
-const HEAD_BYTES: usize = 64 * 1024;
+/// What is looked at to recognize a file, and to guess the types of its columns.
+const HEAD_BYTES: usize = 1 << 20;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// The text of a file: its beginning, which has been looked at, and the rest.
-pub(crate) type Text = Chain<Cursor<Vec<u8>>, BufReader<Content>>;
-
-/// A file that is open for reading.
+/// What the beginning of a file tells.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) text: Text,
+pub(crate) struct Head {
+    pub(crate) path: PathBuf,
     pub(crate) format: Format,
     /// LF, or CR where a file has no LF.
     pub(crate) terminator: u8,
+    /// What its bytes are, where that is not told by a mark.
+    pub(crate) encoding: Option<Encoding>,
+    /// How records are laid out; `None` for a file without content.
+    layout: Option<Layout>,
+    /// Bytes and lines before the first record.
+    pub(crate) start: u64,
+    pub(crate) start_line: u64,
+    /// Whole lines from there on.
+    pub(crate) lines: Vec<u8>,
+    /// Whether that is all there is.
+    pub(crate) is_all: bool,
+    /// Names that had to be changed, for people.
+    pub(crate) warnings: Vec<String>,
 }
 
-impl Opened {
-    /// Opens a file; compression is recognized by its magic bytes, whatever the name says.
-    pub(crate) fn new(path: &Path, options: &ReadOptions) -> Result<Self, SourceError> {
+impl Head {
+    /// Opens a file and looks at its beginning; compression is recognized by its magic bytes, whatever the name says.
+    pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Self, SourceError> {
+        let mut warnings = Vec::new();
+        let mut encoding = options.encoding;
+        let mut content = Content::open(path, options, encoding)?;
+        let (mut text, mut is_all) = content.beginning();
+        let format = options.format.unwrap_or_else(|| format_of(path, &text));
+        // JSON and Zeek are UTF-8 by their definition; what else there is in them is an attacker's.
+        let may_be_latin1 = !matches!(format, Format::JsonLines | Format::Zeek | Format::Parquet);
+        if encoding.is_none() && may_be_latin1 && is_latin1(&text[..text.len().min(sniff::HEAD_BYTES)]) {
+            encoding = Some(Encoding::Latin1);
+            warnings.push("it is read as Latin-1, since its bytes are none of UTF-8; `encoding` says otherwise".into());
+            content = Content::open(path, options, encoding)?;
+            (text, is_all) = content.beginning();
+        }
+        let mark = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        if format == Format::Parquet && content.is_compressed {
+            return Err(SourceError::Unsupported {
+                path: path.to_path_buf(),
+                what: "a compressed Parquet file",
+                advice: "decompress it; Parquet is compressed inside",
+            });
+        }
+        let terminator = terminator_of(&text);
+        let mut head = Self {
+            path: path.to_path_buf(),
+            format,
+            terminator,
+            encoding,
+            layout: None,
+            start: 0,
+            start_line: 0,
+            lines: Vec::new(),
+            is_all,
+            warnings,
+        };
+        if format == Format::Parquet {
+            return Ok(head);
+        }
+        let header = |reason| SourceError::Header { path: path.to_path_buf(), reason };
+        match read_layout(&text[mark..], is_all, format, terminator, options) {
+            Ok(begun) => {
+                head.start = (mark + begun.start) as u64;
+                head.layout = Some(begun.layout);
+                head.warnings.extend(begun.warnings);
+            }
+            Err(NoLayout::Empty) => {}
+            Err(NoLayout::Header(reason)) => return Err(header(reason)),
+            Err(NoLayout::Pending) => return Err(header(format!("it does not end within {HEAD_BYTES} bytes"))),
+        }
+        head.start_line = memchr_iter(terminator, &text[..head.start as usize]).count() as u64;
+        if !is_all {
+            text.truncate(memrchr(terminator, &text).map_or(0, |end| end + 1));
+        }
+        text.drain(..(head.start as usize).min(text.len()));
+        head.lines = text;
+        Ok(head)
+    }
+
+    /// Whether there is nothing in the file.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layout.is_none() && self.format != Format::Parquet
+    }
+
+    /// How records are laid out; for Parquet as [`raw_lines`](crate::raw_lines) gives them.
+    pub(crate) fn layout(&self) -> &Layout {
+        self.layout.as_ref().unwrap_or(&Layout::JsonLines)
+    }
+}
+
+fn format_of(path: &Path, head: &[u8]) -> Format {
+    match by_name(path) {
+        Named::Known(format) if !head.starts_with(b"PAR1") && !is_zeek(head) => format,
+        _ => sniff(&head[..head.len().min(sniff::HEAD_BYTES)]),
+    }
+}
+
+/// The decompressed content of a file as UTF-8.
+#[derive(Debug)]
+pub(crate) struct Content {
+    text: Encoded,
+    is_compressed: bool,
+}
+
+#[derive(Debug)]
+enum Encoded {
+    Plain(Metered),
+    Utf16(Utf16<Metered>),
+    Latin1(Latin1<Metered>),
+}
+
+impl Content {
+    /// Opens a file.
+    pub(crate) fn open(path: &Path, options: &ReadOptions, encoding: Option<Encoding>) -> Result<Self, SourceError> {
         let open = |source| SourceError::Open { path: path.to_path_buf(), source };
         // Looked at before it is opened: opening a pipe waits for its writer, and a file is read more than once.
         let metadata = path.metadata().map_err(open)?;
@@ -46,115 +151,67 @@ impl Opened {
                 advice: "copy it to a file first; `phantomnet predict MODEL -` reads from a pipe",
             });
         }
-        let file = File::open(path).map_err(open)?;
-        let (content, is_compressed) = Content::new(file, options.max_file_bytes).map_err(open)?;
-        let mut rest = BufReader::with_capacity(BUFFER_BYTES, content);
-        let head = read_head(&mut rest, HEAD_BYTES);
-        let format = options.format.unwrap_or_else(|| format_of(path, &head));
-        if format == Format::Parquet && is_compressed {
-            return Err(SourceError::Unsupported {
-                path: path.to_path_buf(),
-                what: "a compressed Parquet file",
-                advice: "decompress it; Parquet is compressed inside",
-            });
-        }
-        let bare_cr = memchr(b'\n', &head).is_none() && memchr(b'\r', &head).is_some();
-        let terminator = if bare_cr { b'\r' } else { b'\n' };
-        Ok(Self { text: Cursor::new(head).chain(rest), format, terminator })
+        Self::new(File::open(path).map_err(open)?, options.max_file_bytes, encoding).map_err(open)
     }
-}
 
-/// Size and SHA-256 of what has been read of a text.
-pub(crate) fn measure(text: Text) -> (u64, [u8; 32]) {
-    let (_, rest) = text.into_inner();
-    match rest.into_inner() {
-        Content::Plain(metered) => metered.measure(),
-        Content::Utf16(decoder) => decoder.into_inner().measure(),
-    }
-}
-
-/// Format of text by its beginning: Zeek's header, JSON objects, else delimited by tabs if the first line has any, by `|` if it has some
-/// and no comma, else by commas.
-pub(crate) fn sniff(head: &[u8]) -> Format {
-    if head.starts_with(b"PAR1") {
-        return Format::Parquet;
-    }
-    if is_zeek(head) {
-        return Format::Zeek;
-    }
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let line = head.split(|&b| b == b'\n' || b == b'\r').next().unwrap_or_default();
-    match line.first() {
-        Some(b'{' | b'[') => Format::JsonLines,
-        _ if line.contains(&b'\t') => Format::Tsv,
-        _ if line.contains(&b'|') && !line.contains(&b',') => Format::Psv,
-        _ => Format::Csv,
-    }
-}
-
-fn format_of(path: &Path, head: &[u8]) -> Format {
-    match by_name(path) {
-        Named::Known(format) if !head.starts_with(b"PAR1") && !is_zeek(head) => format,
-        _ => sniff(head),
-    }
-}
-
-/// Up to `n_bytes`; what an error cuts short is kept, since the error comes again with the next read.
-fn read_head(reader: &mut impl BufRead, n_bytes: usize) -> Vec<u8> {
-    let mut head = Vec::new();
-    while head.len() < n_bytes {
-        match reader.fill_buf() {
-            Ok([]) | Err(_) => break,
-            Ok(chunk) => {
-                let n_taken = chunk.len().min(n_bytes - head.len());
-                head.extend_from_slice(&chunk[..n_taken]);
-                reader.consume(n_taken);
-            }
-        }
-    }
-    head
-}
-
-/// The decompressed content of a file as UTF-8.
-#[derive(Debug)]
-pub(crate) enum Content {
-    Plain(Metered),
-    Utf16(Utf16<Metered>),
-}
-
-impl Content {
-    fn new(mut file: File, max_bytes: u64) -> io::Result<(Self, bool)> {
+    fn new(mut file: File, max_bytes: u64, encoding: Option<Encoding>) -> io::Result<Self> {
         let mut magic = Vec::new();
         file.by_ref().take(4).read_to_end(&mut magic)?;
         let is_gzip = magic.starts_with(b"\x1f\x8b");
         let is_bzip2 = magic.starts_with(b"BZh");
         let is_zstd = magic.starts_with(b"\x28\xb5\x2f\xfd");
         let utf16 = magic.get(..2).map(|mark| (mark == b"\xff\xfe", mark == b"\xfe\xff"));
-        let raw = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(magic).chain(file));
+        let raw = Cursor::new(magic).chain(file);
+        let buffered = |raw| BufReader::with_capacity(BUFFER_BYTES, raw);
         let inner: Box<dyn Read + Send> = if is_gzip {
-            Box::new(flate2::bufread::MultiGzDecoder::new(raw))
+            Box::new(flate2::bufread::MultiGzDecoder::new(buffered(raw)))
         } else if is_bzip2 {
-            Box::new(bzip2::bufread::MultiBzDecoder::new(raw))
+            Box::new(bzip2::bufread::MultiBzDecoder::new(buffered(raw)))
         } else if is_zstd {
-            Box::new(zstd::stream::read::Decoder::with_buffer(raw)?)
+            Box::new(zstd::stream::read::Decoder::with_buffer(buffered(raw))?)
         } else {
             Box::new(raw)
         };
         let metered = Metered { inner, sha: Sha256::new(), n_bytes: 0, max_bytes, failed: None };
-        let content = match utf16 {
-            Some((true, _)) => Self::Utf16(Utf16::new(metered, u16::from_le_bytes)),
-            Some((_, true)) => Self::Utf16(Utf16::new(metered, u16::from_be_bytes)),
-            _ => Self::Plain(metered),
+        let text = match (encoding, utf16) {
+            (Some(Encoding::Latin1), _) => Encoded::Latin1(Latin1::new(metered, char::from)),
+            (Some(Encoding::Windows1252), _) => Encoded::Latin1(Latin1::new(metered, windows_1252)),
+            (Some(Encoding::Utf8), _) => Encoded::Plain(metered),
+            (Some(Encoding::Utf16Be), _) | (_, Some((_, true))) => {
+                Encoded::Utf16(Utf16::new(metered, u16::from_be_bytes))
+            }
+            (Some(Encoding::Utf16 | Encoding::Utf16Le), _) | (_, Some((true, _))) => {
+                Encoded::Utf16(Utf16::new(metered, u16::from_le_bytes))
+            }
+            _ => Encoded::Plain(metered),
         };
-        Ok((content, is_gzip || is_zstd || is_bzip2))
+        Ok(Self { text, is_compressed: is_gzip || is_zstd || is_bzip2 })
+    }
+
+    /// The beginning, and whether that is all. What cannot be read here is found again when the file is read.
+    fn beginning(&mut self) -> (Vec<u8>, bool) {
+        let mut text = Vec::new();
+        let is_read = self.take(HEAD_BYTES as u64).read_to_end(&mut text).is_ok();
+        let is_all = is_read && text.len() < HEAD_BYTES;
+        (text, is_all)
+    }
+
+    /// Size and SHA-256 of what has been read, before it was made UTF-8.
+    pub(crate) fn measure(self) -> (u64, [u8; 32]) {
+        match self.text {
+            Encoded::Plain(metered) => metered.measure(),
+            Encoded::Utf16(decoder) => decoder.into_inner().measure(),
+            Encoded::Latin1(decoder) => decoder.into_inner().measure(),
+        }
     }
 }
 
 impl Read for Content {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(metered) => metered.read(buf),
-            Self::Utf16(decoder) => decoder.read(buf),
+        match &mut self.text {
+            Encoded::Plain(metered) => metered.read(buf),
+            Encoded::Utf16(decoder) => decoder.read(buf),
+            Encoded::Latin1(decoder) => decoder.read(buf),
         }
     }
 }
@@ -202,26 +259,5 @@ impl Read for Metered {
             Err(error) => self.failed = Some((error.kind(), error.to_string())),
         }
         result
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case(b"{\"a\":1}", Format::JsonLines)]
-    #[case(b"\xef\xbb\xbf\n [", Format::JsonLines)]
-    #[case(b"a\tb,c\n", Format::Tsv)]
-    #[case(b"a,b\nc\td", Format::Csv)]
-    #[case(b"a|b\n1,5|2", Format::Psv)]
-    #[case(b"a|b,c\n", Format::Csv)]
-    #[case(b"", Format::Csv)]
-    #[case(b"PAR1\x15", Format::Parquet)]
-    #[case(b"#separator \\x09\n", Format::Zeek)]
-    fn formats_by_their_beginning(#[case] head: &[u8], #[case] expected: Format) {
-        assert_eq!(sniff(head), expected);
     }
 }

@@ -9,42 +9,52 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{ArrowError, DataType};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::source::error::SourceError;
-use crate::source::row::MAX_COLUMNS;
+use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::row_json::{in_utc, value_as_json};
-use crate::source::table::Table;
 
 const BATCH_ROWS: usize = 8192;
 
 /// Structs nested deeper than this stay JSON text in one cell.
 const MAX_DEPTH: usize = 32;
 
-/// Adds all rows of a file to a table.
-pub(crate) fn read(path: &Path, table: &mut Table) -> Result<(), SourceError> {
-    let start = table.n_rows();
-    let failed = |n_rows: usize, source: Box<dyn std::error::Error + Send + Sync>| SourceError::Parquet {
+/// Takes the batches of a file: names and columns of the four types, and the number of rows.
+pub(crate) type TakeBatch<'a> = dyn FnMut(Vec<(String, ArrayRef)>, usize) -> Result<(), SourceError> + 'a;
+
+/// Reads a file; columns that `names` does not know, and that cannot be added to it, are left out.
+pub(crate) fn read(path: &Path, names: &Names, take: &mut TakeBatch<'_>) -> Result<(), SourceError> {
+    let mut n_rows = 0;
+    let failed = |n_rows: u64, source: Box<dyn std::error::Error + Send + Sync>| SourceError::Parquet {
         path: path.to_path_buf(),
-        n_rows: (n_rows - start) as u64,
+        n_rows,
         source,
     };
     let file = File::open(path).map_err(|source| SourceError::Open { path: path.to_path_buf(), source })?;
-    let build = || ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS).build();
-    let mut batches = guarded(build).map_err(|error| failed(start, error))?;
-    while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|error| failed(table.n_rows(), error))? {
+    let build = || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS);
+        // Columns below one name are read together.
+        let roots = builder.schema().fields().iter().enumerate().filter(|(_, field)| {
+            let below = format!("{}.", field.name());
+            names.is_open() || names.as_slice().iter().any(|name| name == field.name() || name.starts_with(&below))
+        });
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(i, _)| i));
+        builder.with_projection(mask).build()
+    };
+    let mut batches = guarded(build).map_err(|error| failed(n_rows, error))?;
+    while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|error| failed(n_rows, error))? {
         let mut columns = Vec::new();
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-            flatten(field.name(), column, 1, &mut columns).map_err(|error| failed(table.n_rows(), error.into()))?;
+            flatten(field.name(), column, 1, &mut columns).map_err(|error| failed(n_rows, error.into()))?;
         }
         let n = columns.len();
-        let mut arrays = Vec::with_capacity(n);
-        for (name, column) in columns {
-            let id = table.names.id(&name);
-            let id = id.map_err(|_| SourceError::TooManyColumns { path: path.to_path_buf(), n, limit: MAX_COLUMNS })?;
-            arrays.extend(id.map(|id| (id, column)));
+        if n > MAX_COLUMNS {
+            return Err(SourceError::TooManyColumns { path: path.to_path_buf(), n, limit: MAX_COLUMNS });
         }
-        table.push_arrays(arrays, batch.num_rows());
+        n_rows += batch.num_rows() as u64;
+        take(columns, batch.num_rows())?;
     }
     Ok(())
 }

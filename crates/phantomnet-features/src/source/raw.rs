@@ -1,14 +1,16 @@
 //! Raw records of rows, read again from their files.
 
 use std::collections::BTreeMap;
+use std::io::BufReader;
 
 use crate::events::Events;
+use crate::source::Format;
+use crate::source::decode::Decoder;
 use crate::source::error::SourceError;
-use crate::source::header::{NoLayout, read_layout};
-use crate::source::open::Opened;
-use crate::source::records::{Next, Records};
+use crate::source::open::Content;
+use crate::source::row::Names;
 use crate::source::row_json::row_as_json;
-use crate::source::{Format, ReadOptions};
+use crate::source::text::{Next, Text};
 
 /// The raw text of some rows, in the order of `rows`; for Parquet the row as JSON.
 ///
@@ -21,13 +23,13 @@ use crate::source::{Format, ReadOptions};
 /// When there is no such row.
 pub fn raw_lines(events: &Events, rows: &[usize]) -> Result<Vec<String>, SourceError> {
     let mut found = vec![String::new(); rows.len()];
-    // By file, then by line: the answers wanted from that record.
-    let mut wanted: BTreeMap<u32, BTreeMap<u64, Vec<usize>>> = BTreeMap::new();
+    // By file, then by place: the answers wanted from that record.
+    let mut wanted: BTreeMap<u32, BTreeMap<(u64, u64), Vec<usize>>> = BTreeMap::new();
     for (i, &row) in rows.iter().enumerate() {
-        let place = events.places[row];
-        wanted.entry(place.file).or_default().entry(place.line).or_default().push(i);
+        let place = events.places.get(row);
+        wanted.entry(place.file).or_default().entry((place.offset, place.line)).or_default().push(i);
     }
-    for (file, mut wanted) in wanted {
+    for (file, wanted) in wanted {
         let file = &events.files[file as usize];
         if file.format == Format::Parquet {
             for &i in wanted.values().flatten() {
@@ -35,24 +37,22 @@ pub fn raw_lines(events: &Events, rows: &[usize]) -> Result<Vec<String>, SourceE
             }
             continue;
         }
-        let options = ReadOptions { format: Some(file.format), ..events.options.clone() };
-        let opened = Opened::new(&file.path, &options)?;
-        let mut records = Records::new(opened.text, opened.terminator, options.max_line_bytes);
+        let max_record_bytes = events.options.max_line_bytes;
+        let content = Content::open(&file.path, &events.options, file.encoding)?;
+        let reader = BufReader::with_capacity(1 << 18, content);
+        let mut text = Text::new(reader, file.terminator, max_record_bytes);
         let read = |source| SourceError::Read { path: file.path.clone(), n_rows: 0, source };
-        match read_layout(&mut records, file.format, options.columns.as_deref(), &mut Vec::new()) {
-            Ok(_) | Err(NoLayout::Empty) => {}
-            Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: file.path.clone(), reason }),
-            Err(NoLayout::Io(source)) => return Err(read(source)),
-        }
-        while let Some((&line, _)) = wanted.first_key_value() {
-            match records.next(true).map_err(read)? {
-                Next::Record { line: at, bytes } if at == line => {
-                    let text = String::from_utf8_lossy(bytes);
-                    for i in wanted.remove(&line).unwrap_or_default() {
-                        found[i] = text.clone().into_owned();
+        let none = Names::new(Vec::new(), false);
+        let mut decoder = Decoder::new(&file.layout, file.terminator, max_record_bytes, none, &[]);
+        for ((offset, line), answers) in wanted {
+            text.skip_to(offset).map_err(read)?;
+            decoder.go_on();
+            match text.next(&mut decoder, true).map_err(read)? {
+                Next::Record(span) if text.offset(span) == offset => {
+                    for i in answers {
+                        found[i] = String::from_utf8_lossy(text.bytes(span)).into_owned();
                     }
                 }
-                Next::Record { line: at, .. } | Next::Broken { line: at, .. } if at < line => {}
                 _ => return Err(SourceError::Changed { path: file.path.clone(), line }),
             }
         }

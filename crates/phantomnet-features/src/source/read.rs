@@ -1,21 +1,20 @@
 //! All events of some files as one table.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_schema::DataType;
 use sha2::{Digest, Sha256};
 
-use crate::events::{ColumnType, EventSchema, Events, Place, Rejected, RejectedLine, SourceFile};
-use crate::source::excerpt::{excerpt, visible};
-use crate::source::header::{NoLayout, read_layout};
-use crate::source::open::{Opened, Text, measure};
-use crate::source::parser::{Layout, Parser};
-use crate::source::records::{Next, Records};
-use crate::source::row::{MAX_COLUMNS, Names};
-use crate::source::table::Table;
-use crate::source::{Format, ReadOptions, SourceError, parquet, path};
-
-/// Rejected records that are kept; of the others only the number is known.
-const MAX_KEPT: usize = 10_000;
+use crate::events::{ColumnType, EventSchema, Events, Place, Places, Rejected, RejectedLine, SourceFile};
+use crate::source::cell::Kinds;
+use crate::source::columns::{Columns, Finished, Plan, convert, kinds_of};
+use crate::source::excerpt::visible;
+use crate::source::open::Head;
+use crate::source::row::{MAX_COLUMNS, Names, Row};
+use crate::source::scan::{FileEnd, Gather, Part, Visit, decode_head, scan};
+use crate::source::{Format, ReadOptions, SourceError, path};
 
 /// Reads the events of files, folders and patterns, inferring the type of each column from all its cells.
 ///
@@ -28,16 +27,18 @@ const MAX_KEPT: usize = 10_000;
 /// Paths, formats and headers that cannot be read; `TooManyRejected` past `options.max_rejected`; `NoEvents`;
 /// `UnknownColumn` for a type given to a column that there is not.
 pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, SourceError> {
-    let mut reading = Reading::new(options, Names::new(Vec::new(), true))?;
-    let paths = reading.expand(paths)?;
-    reading.read_all(&paths)?;
-    let names = reading.table.names.as_slice();
-    if let Some(column) = options.types.keys().find(|name| !names.contains(name)) {
+    let given = Given { types: options.types.clone(), others: None };
+    let mut reading = read(paths, options, &Names::new(Vec::new(), true), &given)?;
+    for (name, column_type) in &options.expected {
+        reading.table.expect(name, *column_type);
+    }
+    let names: Vec<&str> = reading.table.columns.iter().map(|column| column.name.as_str()).collect();
+    if let Some(column) = options.types.keys().find(|name| !names.contains(&name.as_str())) {
         let mut columns: Vec<String> = names.iter().take(20).map(|name| format!("`{}`", visible(name, 60))).collect();
         columns.extend((names.len() > 20).then(|| "...".to_owned()));
         return Err(SourceError::UnknownColumn { column: column.clone(), columns: columns.join(", ") });
     }
-    reading.finish(Vec::new(), |_, name| options.types.get(name).copied())
+    reading.finish(Vec::new())
 }
 
 /// Reads events under the schema of a trained model.
@@ -49,59 +50,338 @@ pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, So
 /// # Errors
 /// Those of [`read_events`], `UnknownColumn` apart.
 pub fn read_events_as(paths: &[String], options: &ReadOptions, schema: &EventSchema) -> Result<Events, SourceError> {
+    let given = Given { types: schema.columns().iter().cloned().collect(), others: Some(ColumnType::Text) };
     let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
-    let mut reading = Reading::new(options, names)?;
-    let paths = reading.expand(paths)?;
-    reading.read_all(&paths)?;
-    let is_absent = |column: &usize| !reading.table.is_present(*column);
-    let absent: Vec<String> =
-        (0..schema.columns().len()).filter(is_absent).map(|column| schema.columns()[column].0.clone()).collect();
-    reading.finish(absent, |column, _| {
-        let known = schema.columns().get(column);
-        Some(known.map_or(ColumnType::Text, |known| known.1))
-    })
+    let reading = read(paths, options, &names, &given)?;
+    let is_absent = |name: &&str| !reading.table.columns.iter().any(|c| c.name == *name && c.is_present);
+    let absent = schema.names().filter(is_absent).map(str::to_owned).collect();
+    reading.finish(absent)
 }
 
+/// The types that columns must have; others are guessed.
+struct Given {
+    types: BTreeMap<String, ColumnType>,
+    others: Option<ColumnType>,
+}
+
+impl Given {
+    fn plan(&self, name: &str) -> Option<Plan> {
+        let column_type = self.types.get(name).copied().or(self.others)?;
+        Some(Plan { column_type: Some(column_type), given: true })
+    }
+}
+
+/// Reads all columns, or those that are in `names`. The type of a column that is not given is the narrowest that keeps all of its
+/// cells: it is guessed from the beginnings of the files, and where the guess does not hold all is read once more.
+fn read<'a>(
+    paths: &[String],
+    options: &'a ReadOptions,
+    names: &Names,
+    given: &Given,
+) -> Result<Reading<'a>, SourceError> {
+    if !(0.0..=1.0).contains(&options.max_rejected) {
+        return Err(SourceError::MaxRejected { got: options.max_rejected });
+    }
+    let (paths, warnings) = path::expand(paths)?;
+    let heads = paths.iter().map(|path| Head::read(path, options)).collect::<Result<Vec<_>, _>>()?;
+    let mut guess = Guess::default();
+    let mut known = Joined::default();
+    for head in heads.iter().filter(|head| head.format != Format::Parquet) {
+        known.add(decode_head(head, options, &Table { names, given, guess: &guess, strict: false }));
+    }
+    guess.learn(&known);
+    loop {
+        let mut reading = Reading::new(options, &heads, warnings.clone());
+        let visit = Table { names, given, guess: &guess, strict: options.reject_misfits };
+        scan(&heads, options, &visit, &mut reading)?;
+        // A guess that all cells were asked about holds: each round can only be followed by one in which nothing is new.
+        if !guess.learn(&reading.table) {
+            reading.check(&heads)?;
+            return Ok(reading);
+        }
+    }
+}
+
+/// What is believed of columns whose types are not given.
+#[derive(Debug, Default)]
+struct Guess {
+    types: BTreeMap<String, ColumnType>,
+    /// Columns that have plain values in some records and objects of JSON in others, which are kept as text then.
+    mixed: Vec<String>,
+}
+
+impl Guess {
+    /// Takes over what was found; whether records must be read again under it.
+    fn learn(&mut self, found: &Joined) -> bool {
+        let mut is_new = false;
+        let objects: BTreeSet<&str> = found.objects.iter().map(String::as_str).collect();
+        for column in found.columns.iter().filter(|column| !column.is_given) {
+            let mut kinds = column.kinds;
+            if objects.contains(column.name.as_str()) && !kinds.is_empty() && !self.mixed.contains(&column.name) {
+                self.mixed.push(column.name.clone());
+                is_new = true;
+            }
+            if self.mixed.contains(&column.name) {
+                kinds.add_text();
+            }
+            if kinds.is_empty() {
+                continue;
+            }
+            let column_type = kinds.column_type();
+            // Integers are numbers as they are; all else must be read under its type.
+            let fits = |part: &ArrayRef| {
+                part.null_count() == part.len() && !column.has_misfits
+                    || part.data_type() == &column_type.data_type()
+                    || (column_type == ColumnType::Number && part.data_type() == &ColumnType::Integer.data_type())
+            };
+            is_new |= column.has_misfits || !column.parts.iter().all(|(_, part)| fits(part));
+            self.types.insert(column.name.clone(), column_type);
+        }
+        is_new
+    }
+}
+
+/// Gathers records into columns.
+struct Table<'a> {
+    names: &'a Names,
+    given: &'a Given,
+    guess: &'a Guess,
+    /// Whether a cell that is not of its given type rejects the record.
+    strict: bool,
+}
+
+impl Table<'_> {
+    fn plan(&self, name: &str) -> Plan {
+        let guessed = || Plan { column_type: self.guess.types.get(name).copied(), given: false };
+        self.given.plan(name).unwrap_or_else(guessed)
+    }
+}
+
+/// Columns of a block.
+pub(crate) struct Gathered {
+    columns: Vec<(String, Plan, Finished)>,
+    objects: Vec<String>,
+    overflowed: bool,
+}
+
+impl Visit for Table<'_> {
+    type Sink = Columns;
+    type Out = Gathered;
+
+    fn names(&self) -> Names {
+        self.names.clone()
+    }
+
+    fn mixed(&self) -> &[String] {
+        &self.guess.mixed
+    }
+
+    fn sink(&self) -> Columns {
+        Columns::default()
+    }
+
+    fn push(&self, sink: &mut Columns, row: &Row, text: &[u8], names: &Names) -> Result<(), String> {
+        let names = names.as_slice();
+        let plan = |column: usize| self.plan(&names[column]);
+        sink.push(row, text, plan, self.strict).map_err(|misfit| misfit.reason(names, plan))
+    }
+
+    fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> Gathered {
+        let known = names.as_slice();
+        let columns = sink.finish(known.len(), |column| self.plan(&known[column]));
+        let columns = known.iter().zip(columns).map(|(name, column)| (name.clone(), self.plan(name), column));
+        Gathered { columns: columns.collect(), objects, overflowed: names.overflowed }
+    }
+
+    fn arrays(&self, columns: Vec<(String, ArrayRef)>, n_rows: usize) -> Gathered {
+        let mut names = self.names.clone();
+        let mut found: Vec<Option<Finished>> = Vec::new();
+        // Of columns of one name the last counts.
+        for (name, array) in columns {
+            let Some(id) = names.id(&name) else { continue };
+            found.resize_with(found.len().max(id + 1), || None);
+            found[id] = Some(Finished { kinds: kinds_of(&array), array, n_unparsed: 0, is_present: true });
+        }
+        found.resize_with(names.as_slice().len(), || None);
+        let columns = names.as_slice().iter().zip(found).map(|(name, column)| {
+            let plan = self.plan(name);
+            let absent = || {
+                let column_type = plan.column_type.unwrap_or(ColumnType::Text);
+                let array = new_null_array(&column_type.data_type(), n_rows);
+                Finished { array, kinds: Kinds::default(), n_unparsed: 0, is_present: false }
+            };
+            let mut column = column.unwrap_or_else(absent);
+            if let Some(column_type) = plan.column_type {
+                column.array = convert(&column.array, column_type, &mut column.n_unparsed);
+            }
+            (name.clone(), plan, column)
+        });
+        Gathered { columns: columns.collect(), objects: Vec::new(), overflowed: names.overflowed }
+    }
+}
+
+/// Columns of several blocks, by name, in the order in which they first came.
+#[derive(Debug, Default)]
+struct Joined {
+    columns: Vec<JoinedColumn>,
+    // Looked up, never iterated: hash order plays no part.
+    index: HashMap<String, usize>,
+    objects: BTreeSet<String>,
+    n_rows: usize,
+    overflowed: bool,
+}
+
+#[derive(Debug)]
+struct JoinedColumn {
+    name: String,
+    is_given: bool,
+    is_present: bool,
+    kinds: Kinds,
+    /// Whether a guessed type does not keep a cell of some part.
+    has_misfits: bool,
+    n_unparsed: u64,
+    /// Parts that have cells, and the row at which each starts.
+    parts: Vec<(usize, ArrayRef)>,
+    column_type: Option<ColumnType>,
+}
+
+impl Joined {
+    fn add(&mut self, (gathered, n_rows): (Gathered, usize)) {
+        self.overflowed |= gathered.overflowed;
+        self.objects.extend(gathered.objects);
+        let start = self.n_rows;
+        for (name, plan, column) in gathered.columns {
+            let Some(joined) = self.column(&name, plan) else { continue };
+            let part_type = column.kinds.column_type().data_type();
+            let widened = part_type != *column.array.data_type()
+                && !(part_type == DataType::Int64 && column.array.data_type() == &DataType::Float64)
+                && column.array.data_type() != &DataType::Utf8;
+            joined.has_misfits |= !plan.given && !column.kinds.is_empty() && widened;
+            joined.is_present |= column.is_present;
+            joined.kinds.join(column.kinds);
+            joined.n_unparsed += column.n_unparsed;
+            joined.column_type = if plan.given { plan.column_type } else { joined.column_type };
+            if column.array.null_count() < n_rows || joined.is_given {
+                joined.parts.push((start, column.array));
+            }
+        }
+        self.n_rows += n_rows;
+    }
+
+    fn column(&mut self, name: &str, plan: Plan) -> Option<&mut JoinedColumn> {
+        let i = match self.index.get(name) {
+            Some(&known) => known,
+            None if self.columns.len() >= MAX_COLUMNS => {
+                self.overflowed = true;
+                return None;
+            }
+            None => {
+                self.columns.push(JoinedColumn {
+                    name: name.to_owned(),
+                    is_given: plan.given,
+                    is_present: false,
+                    kinds: Kinds::default(),
+                    has_misfits: false,
+                    n_unparsed: 0,
+                    parts: Vec::new(),
+                    column_type: plan.column_type.filter(|_| plan.given),
+                });
+                self.index.insert(name.to_owned(), self.columns.len() - 1);
+                self.columns.len() - 1
+            }
+        };
+        Some(&mut self.columns[i])
+    }
+
+    /// Makes sure that there is a column, if only of NULL.
+    fn expect(&mut self, name: &str, column_type: ColumnType) {
+        let plan = Plan { column_type: Some(column_type), given: false };
+        if let Some(column) = self.column(name, plan)
+            && column.kinds.is_empty()
+        {
+            column.column_type.get_or_insert(column_type);
+        }
+    }
+}
+
+impl JoinedColumn {
+    fn column_type(&self) -> ColumnType {
+        self.column_type.unwrap_or_else(|| self.kinds.column_type())
+    }
+
+    /// The cells of all rows under the column's type.
+    fn array(&self, n_rows: usize) -> Result<ArrayRef, SourceError> {
+        let column_type = self.column_type();
+        let nulls = |n| new_null_array(&column_type.data_type(), n);
+        let mut parts: Vec<ArrayRef> = Vec::new();
+        let mut n = 0;
+        for (start, part) in &self.parts {
+            if *start > n {
+                parts.push(nulls(start - n));
+            }
+            parts.push(convert(part, column_type, &mut 0));
+            n = start + part.len();
+        }
+        if n < n_rows {
+            parts.push(nulls(n_rows - n));
+        }
+        Ok(match parts.as_slice() {
+            [] => nulls(0),
+            [one] => Arc::clone(one),
+            many => {
+                let many: Vec<&dyn Array> = many.iter().map(AsRef::as_ref).collect();
+                // Offsets of text are the only thing that can overflow here.
+                arrow_select::concat::concat(&many)
+                    .map_err(|_| SourceError::ColumnFull { column: self.name.clone() })?
+            }
+        })
+    }
+}
+
+/// What has been read of some files.
 struct Reading<'a> {
     options: &'a ReadOptions,
-    table: Table,
-    places: Vec<Place>,
+    table: Joined,
+    places: Places,
     files: Vec<SourceFile>,
     rejected: Rejected,
     fingerprint: Sha256,
     warnings: Vec<String>,
+    n_lossy: u64,
 }
 
 impl<'a> Reading<'a> {
-    fn new(options: &'a ReadOptions, names: Names) -> Result<Self, SourceError> {
-        if !(0.0..=1.0).contains(&options.max_rejected) {
-            return Err(SourceError::MaxRejected { got: options.max_rejected });
-        }
-        Ok(Self {
+    fn new(options: &'a ReadOptions, heads: &[Head], warnings: Vec<String>) -> Self {
+        let file = |head: &Head| SourceFile {
+            path: head.path.clone(),
+            format: head.format,
+            layout: head.layout().clone(),
+            terminator: head.terminator,
+            encoding: head.encoding,
+            n_bytes: 0,
+            n_rows: 0,
+            n_rejected: 0,
+        };
+        let mut reading = Self {
             options,
-            table: Table::new(names),
-            places: Vec::new(),
-            files: Vec::new(),
+            table: Joined::default(),
+            places: Places::default(),
+            files: heads.iter().map(file).collect(),
             rejected: Rejected::default(),
             fingerprint: Sha256::new(),
-            warnings: Vec::new(),
-        })
-    }
-
-    fn expand(&mut self, paths: &[String]) -> Result<Vec<PathBuf>, SourceError> {
-        let (paths, warnings) = path::expand(paths)?;
-        self.warnings.extend(warnings);
-        Ok(paths)
-    }
-
-    fn read_all(&mut self, paths: &[PathBuf]) -> Result<(), SourceError> {
-        let mut without_events = Vec::new();
-        for path in paths {
-            if let Some(why) = self.read_file(path)? {
-                without_events.push((path, why));
-            }
+            warnings,
+            n_lossy: 0,
+        };
+        for head in heads {
+            let named = |warning: &String| format!("`{}`: {warning}", head.path.display());
+            reading.warnings.extend(head.warnings.iter().map(named));
         }
-        let (n, n_lines) = (self.rejected.n, self.rejected.n + self.table.n_rows() as u64);
+        reading
+    }
+
+    /// Stops where too much was rejected, or nothing read.
+    fn check(&mut self, heads: &[Head]) -> Result<(), SourceError> {
+        let (n, n_lines) = (self.rejected.n, self.rejected.n + self.table.n_rows as u64);
         if n > 0 && n as f64 > self.options.max_rejected * n_lines as f64 {
             let first = self.rejected.kept[0].clone();
             return Err(SourceError::TooManyRejected {
@@ -110,161 +390,63 @@ impl<'a> Reading<'a> {
                 max_rejected: self.options.max_rejected,
                 path: self.files[first.place.file as usize].path.clone(),
                 first: Box::new(first),
-                kept: std::mem::take(&mut self.rejected.kept),
+                rejected: Box::new(std::mem::take(&mut self.rejected)),
             });
         }
-        if let Some(&(path, why)) = without_events.first()
-            && self.table.n_rows() == 0
-        {
-            let why = match without_events.len() - 1 {
-                0 => why.to_owned(),
-                n => format!("{why}, and {n} more without events"),
-            };
-            return Err(SourceError::NoEvents { path: path.clone(), why });
-        }
-        for (path, why) in without_events {
-            self.warnings.push(format!("`{}` {why}", path.display()));
-        }
-        Ok(())
-    }
-
-    /// Reads a file; says in words how it is without events if it is.
-    fn read_file(&mut self, path: &Path) -> Result<Option<&'static str>, SourceError> {
-        let opened = Opened::new(path, self.options)?;
-        let format = opened.format;
-        let (rows_before, rejected_before) = (self.table.n_rows(), self.rejected.n);
-        // The file itself is entered when its size is known; places count on its index.
-        let mut is_empty = false;
-        let mut layout = Layout::JsonLines;
-        let text = if format == Format::Parquet {
-            parquet::read(path, &mut self.table)?;
-            let file = self.files.len() as u32;
-            let n_rows = (self.table.n_rows() - rows_before) as u64;
-            self.places.extend((1..=n_rows).map(|line| Place { file, line }));
-            let mut text = opened.text;
-            std::io::copy(&mut text, &mut std::io::sink()).map_err(|source| SourceError::Read {
-                path: path.to_path_buf(),
-                n_rows,
-                source,
-            })?;
-            text
-        } else {
-            let mut records = Records::new(opened.text, opened.terminator, self.options.max_line_bytes);
-            let read = self.read_records(path, format, &mut records)?;
-            is_empty = read.is_none();
-            layout = read.unwrap_or(layout);
-            records.into_reader()
-        };
-        let (n_bytes, digest) = measure(text);
-        self.fingerprint.update(n_bytes.to_le_bytes());
-        self.fingerprint.update(digest);
-        let n_rows = (self.table.n_rows() - rows_before) as u64;
-        let n_rejected = self.rejected.n - rejected_before;
-        self.files.push(SourceFile { path: path.to_path_buf(), format, layout, n_bytes, n_rows, n_rejected });
-        Ok(match (n_rows, n_rejected) {
+        let why = |(file, head): (&SourceFile, &Head)| match (file.n_rows, file.n_rejected) {
             (1.., _) => None,
-            _ if is_empty => Some("is empty"),
-            (0, 0) if format.delimiter().is_some() && self.options.columns.is_none() => {
+            _ if head.is_empty() => Some("is empty"),
+            (0, 0) if head.format.delimiter().is_some() && self.options.columns.is_none() => {
                 Some("has a header but no rows")
             }
             (0, 0) => Some("has no rows"),
             (0, _) => Some("has no row that can be read"),
-        })
-    }
-
-    /// Reads the records of a text and tells their layout; `None` when there is nothing in it.
-    fn read_records(
-        &mut self,
-        path: &Path,
-        format: Format,
-        records: &mut Records<Text>,
-    ) -> Result<Option<Layout>, SourceError> {
-        let rows_before = self.table.n_rows();
-        let read = |n_rows: usize, source| {
-            let n_rows = (n_rows - rows_before) as u64;
-            SourceError::Read { path: path.to_path_buf(), n_rows, source }
         };
-        let mut warnings = Vec::new();
-        let layout = match read_layout(records, format, self.options.columns.as_deref(), &mut warnings) {
-            Ok(layout) => layout,
-            Err(NoLayout::Empty) => return Ok(None),
-            Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: path.to_path_buf(), reason }),
-            Err(NoLayout::Io(source)) => return Err(read(rows_before, source)),
-        };
-        self.warnings.extend(warnings.into_iter().map(|warning| format!("`{}`: {warning}", path.display())));
-        let header = layout.header();
-        let mut parser = Parser::new(&layout, &mut self.table.names).map_err(|_| SourceError::TooManyColumns {
-            path: path.to_path_buf(),
-            n: header.len().max(MAX_COLUMNS + 1),
-            limit: MAX_COLUMNS,
-        })?;
-        let file = self.files.len() as u32;
-        let mut spread = Spread::default();
-        loop {
-            let n_rows = self.table.n_rows();
-            match records.next(true).map_err(|source| read(n_rows, source))? {
-                Next::Record { line, bytes } => match parser.parse(bytes, &mut self.table.names) {
-                    Ok(Some(row)) => {
-                        self.table.push(row)?;
-                        self.places.push(Place { file, line });
-                    }
-                    Ok(None) => spread.in_array |= format == Format::JsonLines,
-                    Err(reason) => {
-                        if format == Format::JsonLines && n_rows == rows_before {
-                            spread.note(bytes, &reason);
-                        }
-                        self.reject(Place { file, line }, reason, bytes);
-                    }
-                },
-                Next::Broken { line, why, beginning } => {
-                    self.reject(Place { file, line }, why.reason(header), beginning);
-                }
-                Next::Pending | Next::End => break,
-            }
-            if spread.n_failed == 2 && spread.is_likely() && self.table.n_rows() == rows_before {
-                return Err(SourceError::JsonLayout { path: path.to_path_buf() });
-            }
+        let found = self.files.iter().zip(heads).filter_map(|pair| Some((pair.0.path.clone(), why(pair)?)));
+        let without: Vec<_> = found.collect();
+        if let Some((path, why)) = without.first()
+            && self.table.n_rows == 0
+        {
+            let why = match without.len() - 1 {
+                0 => (*why).to_owned(),
+                n => format!("{why}, and {n} more without events"),
+            };
+            return Err(SourceError::NoEvents { path: path.clone(), why });
         }
-        if spread.is_likely() && self.table.n_rows() == rows_before {
-            return Err(SourceError::JsonLayout { path: path.to_path_buf() });
-        }
-        if parser.n_lossy > 0 {
-            let (path, n) = (path.display(), parser.n_lossy);
-            self.warnings.push(format!("`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD"));
-        }
-        Ok(Some(layout))
+        self.warnings.extend(without.iter().map(|(path, why)| format!("`{}` {why}", path.display())));
+        Ok(())
     }
 
-    fn reject(&mut self, place: Place, reason: String, bytes: &[u8]) {
-        self.rejected.n += 1;
-        if self.rejected.kept.len() < MAX_KEPT {
-            self.rejected.kept.push(RejectedLine { place, reason, excerpt: excerpt(bytes) });
-        }
-    }
-
-    fn finish(
-        mut self,
-        absent: Vec<String>,
-        given: impl Fn(usize, &str) -> Option<ColumnType>,
-    ) -> Result<Events, SourceError> {
-        let finished = self.table.finish(given)?;
-        let mut unparsed = Vec::new();
-        for ((name, column_type), n) in finished.schema.columns().iter().zip(finished.n_unparsed) {
-            if n > 0 {
-                let column = visible(name, 60);
+    fn finish(mut self, absent: Vec<String>) -> Result<Events, SourceError> {
+        let n_rows = self.table.n_rows;
+        let (mut columns, mut arrays, mut unparsed) = (Vec::new(), Vec::new(), Vec::new());
+        // One after another, so that what has been joined is let go.
+        for column in std::mem::take(&mut self.table.columns) {
+            arrays.push(column.array(n_rows)?);
+            let column_type = column.column_type();
+            if column.n_unparsed > 0 {
+                let (name, n) = (visible(&column.name, 60), column.n_unparsed);
                 self.warnings
-                    .push(format!("column `{column}`: {n} cells are not of type {column_type} and count as missing"));
-                unparsed.push((name.clone(), n));
+                    .push(format!("column `{name}`: {n} cells are not of type {column_type} and count as missing"));
+                unparsed.push((column.name.clone(), n));
             }
+            columns.push((column.name, column_type));
+        }
+        if self.table.overflowed {
+            self.warnings.push(format!("columns beyond the first {MAX_COLUMNS} are left out"));
         }
         for name in &absent {
             self.warnings
                 .push(format!("column `{}` is not in the data; all its values are missing", visible(name, 60)));
         }
+        let schema = EventSchema::new(columns)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
+        let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)
+            .expect("arrays are as long as the table and of the schema's types");
         let fingerprint = self.fingerprint.finalize();
         Ok(Events {
-            batch: finished.batch,
-            schema: finished.schema,
+            batch,
+            schema,
             places: self.places,
             files: self.files,
             rejected: self.rejected,
@@ -277,23 +459,34 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Signs at the beginning of a file that its JSON is not one object a line.
-#[derive(Default)]
-struct Spread {
-    /// A bracket stands alone on a line.
-    in_array: bool,
-    /// The first object goes on, or another value follows it, on the same line.
-    cut: bool,
-    n_failed: usize,
-}
-
-impl Spread {
-    fn note(&mut self, record: &[u8], reason: &str) {
-        self.n_failed += 1;
-        self.cut |= self.n_failed == 1 && (reason.starts_with("EOF") || record.trim_ascii_start().starts_with(b"["));
+impl Gather<Gathered> for Reading<'_> {
+    fn part(&mut self, file: usize, part: Part<Gathered>) -> Result<(), SourceError> {
+        let base = Place { file: file as u32, line: part.line + 1, offset: part.offset };
+        self.places.push_part(base, &part.starts);
+        self.files[file].n_rows += part.n_rows as u64;
+        self.files[file].n_rejected += part.rejected.len() as u64;
+        for rejected in part.rejected {
+            let place = Place { file: file as u32, line: rejected.line, offset: rejected.offset };
+            self.rejected.add(RejectedLine { place, reason: rejected.reason, excerpt: rejected.excerpt });
+        }
+        self.n_lossy += part.n_lossy;
+        self.table.add((part.out, part.n_rows));
+        Ok(())
     }
 
-    fn is_likely(&self) -> bool {
-        self.n_failed > 0 && (self.cut || self.in_array)
+    fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError> {
+        self.fingerprint.update(end.n_bytes.to_le_bytes());
+        self.fingerprint.update(end.digest);
+        self.files[file].n_bytes = end.n_bytes;
+        let path = self.files[file].path.display();
+        let n = std::mem::take(&mut self.n_lossy);
+        if n > 0 {
+            self.warnings.push(format!("`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD"));
+        }
+        if let Some(damage) = end.damage {
+            let n_rows = self.files[file].n_rows;
+            self.warnings.push(format!("`{path}` cannot be read beyond row {n_rows}: {damage}; what follows is lost"));
+        }
+        Ok(())
     }
 }

@@ -7,87 +7,104 @@ use crate::source::cell::Kind;
 /// Most columns that a table may have; a bound on what hostile keys can cost.
 pub(crate) const MAX_COLUMNS: usize = 10_000;
 
-/// The cells of one record in buffers that are used again for the next.
+/// The cells of one record. They point into the source where it has them as they are; buffers are used again for the next record.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
-    /// The text of all cells, one after another.
-    pub(crate) text: String,
+    /// Texts that do not stand in the source as they are, one after another.
+    pub(crate) scratch: String,
     /// In the order of the record.
     pub(crate) cells: Vec<Cell>,
+    /// The record with U+FFFD for what is not UTF-8. Cells that point into the source point into this instead, if it is not empty.
+    pub(crate) mended: String,
 }
 
 /// A value of a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cell {
-    /// Index into [`Names`].
+    /// Index of its column.
     pub(crate) column: usize,
     pub(crate) kind: Kind,
+    /// Whether it is in the scratch.
+    is_copy: bool,
     start: usize,
     end: usize,
 }
 
 impl Row {
     pub(crate) fn clear(&mut self) {
-        self.text.clear();
+        self.scratch.clear();
         self.cells.clear();
+        self.mended.clear();
     }
 
-    /// Adds a cell of the text from `start` to the end.
+    /// Adds a cell that stands in the source.
+    pub(crate) fn push(&mut self, column: usize, kind: Kind, start: usize, end: usize) {
+        self.cells.push(Cell { column, kind, is_copy: false, start, end });
+    }
+
+    /// Adds a cell of the scratch's text from `start` to the end.
     pub(crate) fn close_cell(&mut self, column: usize, kind: Kind, start: usize) {
-        self.cells.push(Cell { column, kind, start, end: self.text.len() });
+        self.cells.push(Cell { column, kind, is_copy: true, start, end: self.scratch.len() });
     }
 
-    /// Text of a cell; empty for NULL.
-    pub(crate) fn text_of(&self, cell: &Cell) -> &str {
-        &self.text[cell.start..cell.end]
+    /// Bytes of a cell of a record of `source`; none for NULL.
+    pub(crate) fn bytes<'a>(&'a self, cell: &Cell, source: &'a [u8]) -> &'a [u8] {
+        let base = match (cell.is_copy, self.mended.is_empty()) {
+            (true, _) => self.scratch.as_bytes(),
+            (false, true) => source,
+            (false, false) => self.mended.as_bytes(),
+        };
+        &base[cell.start..cell.end]
     }
 }
 
 /// Column names in order of first appearance.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     names: Vec<String>,
     // Looked up, never iterated: hash order plays no part.
     index: HashMap<String, usize>,
     open: bool,
+    /// Whether a name was left out because there are [`MAX_COLUMNS`].
+    pub(crate) overflowed: bool,
 }
-
-/// A record that would have more columns than a table may.
-#[derive(Debug)]
-pub(crate) struct TooManyColumns;
 
 impl Names {
     /// Starts with these names; others are added when `open`, else unknown.
     pub(crate) fn new(names: Vec<String>, open: bool) -> Self {
         let index = names.iter().cloned().zip(0..).collect();
-        Self { names, index, open }
+        Self { names, index, open, overflowed: false }
     }
 
     pub(crate) fn as_slice(&self) -> &[String] {
         &self.names
     }
 
+    /// Whether names are added.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Index of a name that is known.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
     /// Index of a name; `None` when it is unknown and none can be added.
-    pub(crate) fn id(&mut self, name: &str) -> Result<Option<usize>, TooManyColumns> {
+    pub(crate) fn id(&mut self, name: &str) -> Option<usize> {
         if let Some(&id) = self.index.get(name) {
-            return Ok(Some(id));
+            return Some(id);
         }
         if !self.open {
-            return Ok(None);
+            return None;
         }
         let id = self.names.len();
         if id >= MAX_COLUMNS {
-            return Err(TooManyColumns);
+            self.overflowed = true;
+            return None;
         }
         self.names.push(name.to_owned());
         self.index.insert(name.to_owned(), id);
-        Ok(Some(id))
-    }
-
-    /// Forgets all but the first `len` names, as if a rejected record had not been seen.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        for name in self.names.drain(len..) {
-            self.index.remove(&name);
-        }
+        Some(id)
     }
 }

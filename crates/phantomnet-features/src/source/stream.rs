@@ -1,20 +1,27 @@
 //! Events as they arrive, from a pipe that may never end or a file too large to hold.
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 
 use crate::events::{ColumnType, EventSchema, Place, RejectedLine};
+use crate::source::columns::{Columns, Plan, convert};
+use crate::source::decode::{Decoder, Span};
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
-use crate::source::header::{NoLayout, read_layout};
-use crate::source::open::{Opened, sniff};
-use crate::source::parser::{Layout, Parser};
-use crate::source::records::{Next, Records};
-use crate::source::row::{MAX_COLUMNS, Names};
-use crate::source::table::Table;
+use crate::source::layout::{Layout, NoLayout, read_layout};
+use crate::source::open::{Content, Head};
+use crate::source::row::Names;
+use crate::source::sniff::sniff;
+use crate::source::text::{Next, Text};
 use crate::source::{Format, ReadOptions};
+
+/// Longest header of a stream.
+const MAX_HEADER_BYTES: usize = 16 << 20;
+
+/// Bytes of records after which a batch ends, so that its columns of text stay small.
+const MAX_BATCH_BYTES: usize = 64 << 20;
 
 /// Some events of a stream.
 #[derive(Debug, Clone)]
@@ -34,12 +41,13 @@ pub struct RawBatch {
 /// A stream of events read under a given schema, a few at a time.
 #[derive(Debug)]
 pub struct EventStream<R> {
-    records: Records<R>,
-    parser: Option<Parser>,
+    text: Text<R>,
+    /// None when there is nothing to read.
+    decoder: Option<Decoder>,
     layout: Layout,
     schema: EventSchema,
-    table: Table,
     warnings: Vec<String>,
+    reject_misfits: bool,
 }
 
 impl EventStream<Box<dyn BufRead + Send>> {
@@ -48,57 +56,79 @@ impl EventStream<Box<dyn BufRead + Send>> {
     /// # Errors
     /// Those of opening the file; `Unsupported` for Parquet, which is not a stream; `Header` for a broken one.
     pub fn open(path: &Path, options: &ReadOptions, schema: &EventSchema) -> Result<Self, SourceError> {
-        let opened = Opened::new(path, options)?;
-        let text: Box<dyn BufRead + Send> = Box::new(opened.text);
-        let records = Records::new(text, opened.terminator, options.max_line_bytes);
-        Self::start(path.to_path_buf(), records, opened.format, options, schema)
+        let head = Head::read(path, options)?;
+        if head.format == Format::Parquet {
+            return Err(no_stream(path.to_path_buf()));
+        }
+        let content = Content::open(path, options, head.encoding)?;
+        let reader: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(1 << 18, content));
+        let mut text = Text::new(reader, head.terminator, options.max_line_bytes);
+        text.skip_to(head.start).map_err(|source| SourceError::Stream { line: 0, source })?;
+        let layout = head.layout().clone();
+        let decoder = (!head.is_empty()).then(|| {
+            let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
+            Decoder::new(&layout, head.terminator, options.max_line_bytes, names, &[]).after_lines(head.start_line)
+        });
+        let (schema, warnings, reject_misfits) = (schema.clone(), head.warnings, options.reject_misfits);
+        Ok(Self { text, decoder, layout, schema, warnings, reject_misfits })
     }
 }
 
 impl<R: BufRead> EventStream<R> {
     /// Reads plain UTF-8 text with LF or CRLF line ends, such as standard input; waits for the first line.
     ///
-    /// The format is `options.format`, else told from the first line.
+    /// The format is `options.format`, else told from what has arrived by then.
     ///
     /// # Errors
     /// `Stream` when reading fails; `Unsupported` for Parquet; `Header` for a broken one.
     pub fn new(reader: R, options: &ReadOptions, schema: &EventSchema) -> Result<Self, SourceError> {
-        let mut records = Records::new(reader, b'\n', options.max_line_bytes);
         let name = PathBuf::from("-");
-        let head = records.peek().map_err(|source| SourceError::Stream { line: 0, source })?;
-        let format = options.format.unwrap_or_else(|| sniff(head));
-        Self::start(name, records, format, options, schema)
-    }
-
-    fn start(
-        name: PathBuf,
-        mut records: Records<R>,
-        format: Format,
-        options: &ReadOptions,
-        schema: &EventSchema,
-    ) -> Result<Self, SourceError> {
-        if format == Format::Parquet {
-            let advice = "name the Parquet file instead of streaming it";
-            return Err(SourceError::Unsupported { path: name, what: "a stream of Parquet", advice });
+        let mut text = Text::new(reader, b'\n', options.max_line_bytes);
+        let failed = |source| SourceError::Stream { line: 0, source };
+        let has_line = |text: &[u8]| text.trim_ascii_start().contains(&b'\n');
+        while !text.ended() && !has_line(text.arrived()) && text.arrived().len() < MAX_HEADER_BYTES {
+            text.fill().map_err(failed)?;
         }
-        let mut names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
-        let mut warnings = Vec::new();
-        let (parser, layout) = match read_layout(&mut records, format, options.columns.as_deref(), &mut warnings) {
-            Ok(layout) => {
-                let parser = Parser::new(&layout, &mut names);
-                let too_many = |_| SourceError::TooManyColumns {
-                    path: name.clone(),
-                    n: layout.header().len(),
-                    limit: MAX_COLUMNS,
-                };
-                (Some(parser.map_err(too_many)?), layout)
+        if text.arrived().starts_with(b"\xef\xbb\xbf") {
+            text.consume(3);
+        }
+        let mut format = options.format.unwrap_or_else(|| sniff(text.arrived()));
+        let first = text.arrived().split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii();
+        let first = String::from_utf8_lossy(first);
+        // One column looks like one payload a line, but for its header.
+        if options.format.is_none()
+            && format == Format::Lines
+            && schema.names().any(|name| name == first.trim_matches('"'))
+        {
+            format = Format::Csv;
+        }
+        if format == Format::Parquet {
+            return Err(no_stream(name));
+        }
+        let begun = loop {
+            let n_bytes = text.arrived().len();
+            match read_layout(text.arrived(), text.ended(), format, b'\n', options) {
+                Ok(begun) => break Some(begun),
+                Err(NoLayout::Empty) => break None,
+                Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: name, reason }),
+                Err(NoLayout::Pending) if n_bytes > MAX_HEADER_BYTES => {
+                    let reason = format!("it does not end within {MAX_HEADER_BYTES} bytes");
+                    return Err(SourceError::Header { path: name, reason });
+                }
+                Err(NoLayout::Pending) => text.fill().map_err(failed)?,
             }
-            Err(NoLayout::Empty) => (None, Layout::JsonLines),
-            Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: name, reason }),
-            Err(NoLayout::Io(source)) => return Err(SourceError::Stream { line: records.n_lines(), source }),
         };
-        let table = Table::new(names);
-        Ok(Self { records, parser, layout, schema: schema.clone(), table, warnings })
+        let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
+        let (schema, reject_misfits) = (schema.clone(), options.reject_misfits);
+        let Some(begun) = begun else {
+            let layout = Layout::JsonLines;
+            return Ok(Self { text, decoder: None, layout, schema, warnings: Vec::new(), reject_misfits });
+        };
+        let lines = memchr::memchr_iter(b'\n', &text.arrived()[..begun.start]).count() as u64;
+        let decoder = Decoder::new(&begun.layout, b'\n', options.max_line_bytes, names, &[]).after_lines(lines);
+        text.consume(begun.start);
+        let (layout, warnings) = (begun.layout, begun.warnings);
+        Ok(Self { text, decoder: Some(decoder), layout, schema, warnings, reject_misfits })
     }
 
     /// How records are laid out; for delimited text with the names of its header.
@@ -119,42 +149,64 @@ impl<R: BufRead> EventStream<R> {
     /// # Errors
     /// `Stream` when reading fails, `ColumnFull` when the batch holds more than 2 GiB of one column.
     pub fn next_batch(&mut self, max_rows: usize) -> Result<Option<RawBatch>, SourceError> {
-        let Some(parser) = &mut self.parser else {
+        let Some(decoder) = &mut self.decoder else {
             return Ok(None);
         };
         let (mut lines, mut places, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
-        let header = self.layout.header();
-        while lines.len().max(rejected.len()) < max_rows.max(1) {
+        let schema = self.schema.columns();
+        let plan = |column: usize| Plan {
+            column_type: Some(schema.get(column).map_or(ColumnType::Text, |known| known.1)),
+            given: true,
+        };
+        let mut columns = Columns::default();
+        let mut n_bytes = 0;
+        while lines.len().max(rejected.len()) < max_rows.max(1) && n_bytes < MAX_BATCH_BYTES {
             let wait = lines.is_empty() && rejected.is_empty();
-            let n_lines = self.records.n_lines();
-            let next = self.records.next(wait).map_err(|source| SourceError::Stream { line: n_lines, source })?;
-            let mut reject = |line, reason, bytes: &[u8]| {
-                rejected.push(RejectedLine { place: Place { file: 0, line }, reason, excerpt: excerpt(bytes) });
+            let line = decoder.n_lines();
+            let next = self.text.next(decoder, wait).map_err(|source| SourceError::Stream { line, source })?;
+            let mut reject = |text: &Text<R>, span, reason| {
+                let place = place(text, span);
+                rejected.push(RejectedLine { place, reason, excerpt: excerpt(text.bytes(span)) });
             };
             match next {
-                Next::Record { line, bytes } => match parser.parse(bytes, &mut self.table.names) {
-                    Ok(Some(row)) => {
-                        self.table.push(row)?;
-                        lines.push(String::from_utf8_lossy(bytes).into_owned());
-                        places.push(Place { file: 0, line });
+                Next::Record(span) => {
+                    n_bytes += span.end - span.start;
+                    match columns.push(&decoder.row, self.text.source(), plan, self.reject_misfits) {
+                        Ok(()) => {
+                            lines.push(String::from_utf8_lossy(self.text.bytes(span)).into_owned());
+                            places.push(place(&self.text, span));
+                        }
+                        Err(misfit) => reject(&self.text, span, misfit.reason(decoder.names.as_slice(), plan)),
                     }
-                    Ok(None) => {}
-                    Err(reason) => reject(line, reason, bytes),
-                },
-                Next::Broken { line, why, beginning } => reject(line, why.reason(header), beginning),
+                }
+                Next::Rejected(span, reason) => reject(&self.text, span, reason),
                 Next::Pending | Next::End => break,
             }
         }
         if lines.is_empty() && rejected.is_empty() {
             return Ok(None);
         }
-        let schema = &self.schema;
-        let given = |column: usize, _: &str| {
-            let known = schema.columns().get(column);
-            Some(known.map_or(ColumnType::Text, |known| known.1))
-        };
-        let finished = self.table.finish(given)?;
-        let n_unparsed = finished.n_unparsed.iter().sum();
-        Ok(Some(RawBatch { batch: finished.batch, lines, places, rejected, n_unparsed }))
+        let names = decoder.names.as_slice();
+        let (mut n_unparsed, mut arrays, mut types) = (0, Vec::new(), Vec::new());
+        for (i, column) in columns.finish(names.len(), plan).into_iter().enumerate() {
+            let column_type = plan(i).column_type.unwrap_or(ColumnType::Text);
+            n_unparsed += column.n_unparsed;
+            arrays.push(convert(&column.array, column_type, &mut 0));
+            types.push((names[i].clone(), column_type));
+        }
+        let schema = EventSchema::new(types)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(lines.len()));
+        let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)
+            .expect("arrays are as long as the table and of the schema's types");
+        Ok(Some(RawBatch { batch, lines, places, rejected, n_unparsed }))
     }
+}
+
+fn place<R: BufRead>(text: &Text<R>, span: Span) -> Place {
+    Place { file: 0, line: span.line + 1, offset: text.offset(span) }
+}
+
+fn no_stream(path: PathBuf) -> SourceError {
+    let advice = "name the Parquet file instead of streaming it";
+    SourceError::Unsupported { path, what: "a stream of Parquet", advice }
 }

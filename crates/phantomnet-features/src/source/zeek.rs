@@ -7,14 +7,12 @@
 //! Source: the comments of Zeek's ASCII writer, <https://docs.zeek.org/en/current/log-formats.html>.
 
 use std::borrow::Cow;
-use std::io::BufRead;
 
 use serde_json::Value;
 
 use crate::source::cell::{self, Kind};
 use crate::source::excerpt::visible;
-use crate::source::header::NoLayout;
-use crate::source::records::{Next, Records};
+use crate::source::layout::NoLayout;
 use crate::source::row::{MAX_COLUMNS, Row};
 
 /// What stands between the last columns of the logs of IoT-23, whose labels were appended so.
@@ -71,18 +69,28 @@ pub(crate) fn is_zeek(head: &[u8]) -> bool {
     head.starts_with(b"#separator")
 }
 
-/// Reads the header, and makes `records` ready for what follows.
-pub(crate) fn read_header<R: BufRead>(records: &mut Records<R>) -> Result<ZeekLayout, NoLayout> {
+/// Reads the header at the beginning of a text; also gives the place after it.
+pub(crate) fn read_header(text: &[u8], terminator: u8, ended: bool) -> Result<(ZeekLayout, usize), NoLayout> {
     let mut separator = b'\t';
     let (mut unset, mut empty, mut set_separator) = ("-".to_owned(), "(empty)".to_owned(), ",".to_owned());
     let mut fields: Option<Vec<String>> = None;
     let mut types: Option<Vec<String>> = None;
-    while types.is_none() && records.peek()?.starts_with(b"#") {
-        let line = match records.next(true)? {
-            Next::Record { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
-            Next::Broken { why, .. } => return Err(NoLayout::Header(why.reason(&[]))),
-            Next::Pending | Next::End => break,
+    let mut at = 0;
+    while types.is_none() && text.get(at).is_none_or(|&b| b == b'#' || b.is_ascii_whitespace()) {
+        if at >= text.len() {
+            if ended {
+                break;
+            }
+            return Err(NoLayout::Pending);
+        }
+        let end = match memchr::memchr(terminator, &text[at..]) {
+            Some(length) => at + length,
+            None if ended => text.len(),
+            None => return Err(NoLayout::Pending),
         };
+        let line = String::from_utf8_lossy(&text[at..end]);
+        let line = line.strip_suffix('\r').unwrap_or(&line);
+        at = (end + 1).min(text.len());
         if let Some(text) = line.strip_prefix("#separator ") {
             separator = one_byte(text.trim()).ok_or_else(|| {
                 NoLayout::Header(format!(
@@ -118,7 +126,7 @@ pub(crate) fn read_header<R: BufRead>(records: &mut Records<R>) -> Result<ZeekLa
         }
     };
     let n_in_last = header.len() - (fields.len() - 1);
-    Ok(ZeekLayout { separator, header, kinds, set_separator, unset, empty, n_in_last })
+    Ok((ZeekLayout { separator, header, kinds, set_separator, unset, empty, n_in_last }, at))
 }
 
 /// The byte of `\x09`, or of a text of one byte.
@@ -198,12 +206,12 @@ impl ZeekLayout {
 
     fn push(&self, i: usize, field: &str, columns: &[Option<usize>], row: &mut Row) {
         let (Some(&Some(column)), Some(&declared)) = (columns.get(i), self.kinds.get(i)) else { return };
-        let start = row.text.len();
+        let start = row.scratch.len();
         if field == self.unset {
             return row.close_cell(column, Kind::Null, start);
         }
         if matches!(declared, Declared::Texts | Declared::Plain) {
-            row.text.push_str(&self.list(field, declared));
+            row.scratch.push_str(&self.list(field, declared));
             return row.close_cell(column, Kind::Text, start);
         }
         if field == self.empty {
@@ -216,7 +224,7 @@ impl ZeekLayout {
             Declared::Integer | Declared::Number if cell::number(field).is_some() => (Kind::Number, field.into()),
             _ => (Kind::Text, unescaped(field)),
         };
-        row.text.push_str(&text);
+        row.scratch.push_str(&text);
         row.close_cell(column, kind, start);
     }
 }
@@ -255,8 +263,7 @@ mod tests {
                           #types\ttime\tport\tbool\tstring\tset[string]\n";
 
     fn layout(header: &str) -> Result<ZeekLayout, String> {
-        let mut records = Records::new(header.as_bytes(), b'\n', 1000);
-        read_header(&mut records).map_err(|why| match why {
+        read_header(header.as_bytes(), b'\n', true).map(|(layout, _)| layout).map_err(|why| match why {
             NoLayout::Header(reason) => reason,
             other => format!("{other:?}"),
         })
@@ -266,7 +273,11 @@ mod tests {
         let columns: Vec<Option<usize>> = (0..layout.header.len()).map(Some).collect();
         let mut row = Row::default();
         match layout.split(line, &columns, &mut row)? {
-            Line::Event => Ok(row.cells.iter().map(|cell| (cell.kind, row.text_of(cell).to_owned())).collect()),
+            Line::Event => Ok(row
+                .cells
+                .iter()
+                .map(|cell| (cell.kind, String::from_utf8_lossy(row.bytes(cell, line.as_bytes())).into_owned()))
+                .collect()),
             Line::Remark => Ok(Vec::new()),
         }
     }

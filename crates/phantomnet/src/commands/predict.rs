@@ -115,7 +115,8 @@ impl Prediction<'_> {
         }
         for start in (0..events.batch.num_rows()).step_by(BATCH_ROWS) {
             let n = BATCH_ROWS.min(events.batch.num_rows() - start);
-            self.score(&events.batch.slice(start, n), None, &events.places[start..start + n], name)?;
+            let places: Vec<Place> = (start..start + n).map(|row| events.places.get(row)).collect();
+            self.score(&events.batch.slice(start, n), None, &places, name)?;
         }
         Ok(())
     }

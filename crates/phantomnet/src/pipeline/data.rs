@@ -220,7 +220,7 @@ fn weights(
     let weights = matrix.column(0);
     let bad = |w: &f32| !(w.is_finite() && *w >= 0.0);
     if let Some(i) = weights.iter().position(bad) {
-        let place = events.places[i];
+        let place = events.places.get(i);
         let path = events.files[place.file as usize].path.display();
         let got = if weights[i].is_nan() { "missing".to_owned() } else { weights[i].to_string() };
         let n_bad = weights.iter().filter(|w| bad(w)).count();
@@ -268,7 +268,7 @@ pub fn keep_labelled(mut events: Events, labels: Vec<Option<u32>>) -> Result<(Ev
     let n_unlabelled = (labels.len() - rows.len()) as u64;
     if n_unlabelled > 0 {
         events.batch = take(&events.batch, &rows)?;
-        events.places = rows.iter().map(|&i| events.places[i as usize]).collect();
+        events.places = events.places.take(&rows);
     }
     Ok((events, labels.into_iter().flatten().collect(), n_unlabelled))
 }

@@ -185,7 +185,7 @@ pub(super) fn predictions_csv(labelled: &Labelled, judgement: &Judgement) -> Vec
     header.extend(data.schema().features().iter().map(|f| format!("feature.{}", f.name)));
     push_record(&mut out, &header);
     for (i, &row) in labelled.holdout.test.iter().enumerate() {
-        let place = labelled.events.places[row as usize];
+        let place = labelled.events.places.get(row as usize);
         let mut cells = vec![
             labelled.events.files[place.file as usize].path.display().to_string(),
             place.line.to_string(),

@@ -54,7 +54,7 @@ pub fn raw_lines(events: &Events, rows: &[u32]) -> Result<Vec<RawLines>, Failure
     let mut parts: Vec<RawLines> =
         events.files.iter().map(|f| RawLines { layout: f.layout.clone(), lines: Vec::new() }).collect();
     for (row, line) in rows.into_iter().zip(lines) {
-        parts[events.places[row].file as usize].lines.push(line.into_bytes());
+        parts[events.places.get(row).file as usize].lines.push(line.into_bytes());
     }
     parts.retain(|p| !p.lines.is_empty());
     Ok(parts)

@@ -202,7 +202,7 @@ impl Page<'_> {
             .iter()
             .zip(raw)
             .map(|(&i, raw)| {
-                let place = events.places[rows[i] as usize];
+                let place = events.places.get(rows[i] as usize);
                 WrongRow {
                     score: f64::from(score(i)),
                     true_class: names[label(i) as usize].clone(),

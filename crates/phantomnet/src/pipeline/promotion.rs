@@ -207,7 +207,8 @@ impl Pair<'_> {
         promotion: &mut Promotion,
     ) -> Result<(), Failure> {
         let championed = read_labelled(self.config, self.champion, paths)?;
-        let pairs = aligned(&championed.events.places, &challenged.events.places);
+        let places = |of: &LabelledEvents| of.events.places.iter().collect::<Vec<_>>();
+        let pairs = aligned(&places(&championed), &places(challenged));
         let n_apart = (challenged.labels.len() + championed.labels.len()) - 2 * pairs.len();
         let differs =
             |&&(first, second): &&(u32, u32)| championed.labels[first as usize] != challenged.labels[second as usize];
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn rows_are_aligned_by_their_places() {
-        let places = |lines: &[u64]| lines.iter().map(|&line| Place { file: 0, line }).collect::<Vec<_>>();
+        let places = |lines: &[u64]| lines.iter().map(|&line| Place { file: 0, line, offset: 0 }).collect::<Vec<_>>();
         let pairs = aligned(&places(&[1, 2, 4, 7]), &places(&[2, 3, 4, 4, 7]));
         assert_eq!(pairs, [(1, 0), (2, 2), (3, 4)]);
         assert!(aligned(&[], &places(&[1])).is_empty());

@@ -54,7 +54,7 @@ fn columns_take_the_four_types() {
     ];
     assert_eq!(rows(&events.batch), expected);
     assert_eq!(raw_lines(&events, &[1]).unwrap(), [expected[1]]);
-    assert_eq!(events.places[1].line, 2);
+    assert_eq!(events.places.get(1).line, 2);
 }
 
 #[test]

@@ -44,6 +44,42 @@ proptest! {
         }
     }
 
+    /// Where blocks end and how many threads there are changes nothing.
+    #[test]
+    fn blocks_and_threads_change_nothing(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "a,b\n", "1,x\n", "2,\"y\nz\"\n", "3\n", "\"", "\n", "\r\n", "4,\"\"\"\n", "0.5,007\n", "a,\n", "{\"a\":1}\n",
+                "{\"a\":", "{\"b\":{\"c\":[1,\n2]}}", "{\"b\":\"x\",\"a\":2.5}\n", "]", "},\n", "\u{e9}\n", "true,1\n", "xxxxxxxxxxxxxxxxxxxxxxxxxx",
+                "GET / HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab\r\n\r\n", "#close\n",
+            ]),
+            0..30,
+        ),
+        format in proptest::sample::select(vec![Format::Csv, Format::JsonLines, Format::Lines, Format::Http]),
+        block_bytes in 1_usize..40,
+        max_line_bytes in proptest::sample::select(vec![20_usize, 1 << 20]),
+    ) {
+        let content = pieces.concat();
+        let files = Files::new(&[("a", content.as_bytes())]);
+        let options = ReadOptions { format: Some(format), max_rejected: 1.0, max_line_bytes, ..ReadOptions::default() };
+        let whole = files.read(&["a"], &options);
+        let small = ReadOptions { block_bytes, threads: std::num::NonZeroUsize::new(3), ..options };
+        let small = files.read(&["a"], &small);
+        match (whole, small) {
+            (Ok(whole), Ok(small)) => {
+                prop_assert_eq!(&whole.batch, &small.batch);
+                prop_assert_eq!(&whole.rejected, &small.rejected);
+                prop_assert_eq!(whole.places.iter().collect::<Vec<_>>(), small.places.iter().collect::<Vec<_>>());
+                prop_assert_eq!(&whole.fingerprint, &small.fingerprint);
+                let all: Vec<usize> = (0..whole.batch.num_rows()).collect();
+                prop_assert_eq!(raw_lines(&whole, &all).unwrap().len(), all.len());
+            }
+            (whole, small) => prop_assert_eq!(
+                whole.map(|_| ()).map_err(|e| e.to_string()), small.map(|_| ()).map_err(|e| e.to_string())
+            ),
+        }
+    }
+
     #[test]
     fn rows_written_as_json_are_read_as_they_were(
         table in proptest::collection::vec(

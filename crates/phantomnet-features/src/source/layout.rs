@@ -1,0 +1,239 @@
+//! How the records of a source are laid out, told from its beginning.
+
+use memchr::{memchr, memrchr};
+
+use crate::source::decode::{Decoder, Step};
+use crate::source::delimited::{column_names, split};
+use crate::source::excerpt::visible;
+use crate::source::json::{self, JsonError};
+use crate::source::row::{MAX_COLUMNS, Names, Row};
+use crate::source::zeek::{self, ZeekLayout};
+use crate::source::{Format, ReadOptions};
+
+/// Repeated column names that are told one by one.
+const SHOWN_REPEATED: usize = 5;
+
+/// The column of a format without names.
+const PAYLOAD: &str = "payload";
+
+/// Keys under which documents hold their events, beside other keys.
+const EVENT_KEYS: &[&str] =
+    &["alerts", "attacks", "data", "entries", "events", "hits", "items", "logs", "records", "results"];
+
+/// How the records of a source are laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// JSON objects, one a line or several, also as elements of an array.
+    JsonLines,
+    /// JSON objects spread over lines, or in an array inside of another object.
+    JsonDocument,
+    /// Fields between delimiters, quoted as RFC 4180 has it.
+    Delimited {
+        /// A comma, a tab or `|`.
+        delimiter: u8,
+        /// Name of each field; an empty one is called `column_<position>`, a repeated one gets `_2`, `_3`, ...
+        header: Vec<String>,
+    },
+    /// Zeek's own format.
+    Zeek(ZeekLayout),
+    /// One payload a line.
+    Lines {
+        /// Its name.
+        column: String,
+    },
+    /// Raw HTTP requests.
+    Http,
+}
+
+impl Layout {
+    /// Names of the fields; none for JSON, whose records name theirs.
+    pub fn header(&self) -> &[String] {
+        match self {
+            Self::JsonLines | Self::JsonDocument | Self::Http => &[],
+            Self::Delimited { header, .. } => header,
+            Self::Zeek(zeek) => &zeek.header,
+            Self::Lines { column } => std::slice::from_ref(column),
+        }
+    }
+
+    /// Whether records often reach over the end of a line, so that a text cannot be cut there.
+    pub(crate) fn spans_lines(&self) -> bool {
+        matches!(self, Self::JsonDocument | Self::Http)
+    }
+}
+
+/// A layout, and where the records begin.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) layout: Layout,
+    /// Bytes before the first record.
+    pub(crate) start: usize,
+    /// Names that had to be changed, for people.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Why a source has no layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoLayout {
+    /// There is nothing in it.
+    Empty,
+    /// Its header is broken.
+    Header(String),
+    /// More of it must be known.
+    Pending,
+}
+
+/// Tells the layout from the beginning of a text, which is all of it if it `ended`. A header is read unless names are given.
+pub(crate) fn read_layout(
+    text: &[u8],
+    ended: bool,
+    format: Format,
+    terminator: u8,
+    options: &ReadOptions,
+) -> Result<Begun, NoLayout> {
+    let skipped = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
+    if skipped == text.len() {
+        return Err(if ended { NoLayout::Empty } else { NoLayout::Pending });
+    }
+    let columns = options.columns.as_deref();
+    let whole = |layout| Ok(Begun { layout, start: 0, warnings: Vec::new() });
+    match format {
+        Format::Zeek => {
+            let (zeek, start) = zeek::read_header(text, terminator, ended)?;
+            Ok(Begun { layout: Layout::Zeek(zeek), start, warnings: Vec::new() })
+        }
+        Format::JsonLines => {
+            let (layout, start) = json_layout(text, skipped, ended);
+            Ok(Begun { layout, start, warnings: Vec::new() })
+        }
+        Format::Lines => {
+            let column = columns.and_then(<[String]>::first).map_or(PAYLOAD, String::as_str).to_owned();
+            whole(Layout::Lines { column })
+        }
+        Format::Http => whole(Layout::Http),
+        Format::Csv | Format::Tsv | Format::Psv | Format::Parquet => {
+            let delimiter = format.delimiter().unwrap_or(b',');
+            delimited(text, delimiter, terminator, ended, columns, options.max_line_bytes)
+        }
+    }
+}
+
+fn delimited(
+    text: &[u8],
+    delimiter: u8,
+    terminator: u8,
+    ended: bool,
+    columns: Option<&[String]>,
+    max_record_bytes: usize,
+) -> Result<Begun, NoLayout> {
+    let (header, start) = match columns {
+        Some(columns) => (columns.to_vec(), 0),
+        None => {
+            // The decoder finds the end of the record; how many fields it has is not known to it yet.
+            let layout = Layout::Delimited { delimiter, header: Vec::new() };
+            let names = Names::new(Vec::new(), false);
+            let mut decoder = Decoder::new(&layout, terminator, max_record_bytes, names, &[]);
+            let span = match decoder.step(text, 0, ended) {
+                Step::Rejected(_, reason) if !reason.starts_with("expected") => return Err(NoLayout::Header(reason)),
+                Step::Record(span) | Step::Rejected(span, _) => span,
+                Step::Nothing(_) => return Err(NoLayout::Empty),
+                Step::Pending(_) => return Err(NoLayout::Pending),
+            };
+            (header_fields(&text[span.start..span.end], delimiter), span.next)
+        }
+    };
+    if header.len() > MAX_COLUMNS {
+        return Err(NoLayout::Header(format!("it has {} columns; at most {MAX_COLUMNS} are read", header.len())));
+    }
+    let fields: Vec<&str> = header.iter().map(String::as_str).collect();
+    let (header, renamed) = column_names(&fields);
+    let mut warnings = Vec::new();
+    for (name, new) in renamed.iter().take(SHOWN_REPEATED) {
+        let (name, new) = (visible(name, 60), visible(new, 60));
+        warnings.push(format!("the header has more than one column `{name}`; one of them is read as `{new}`"));
+    }
+    if let Some(n) = renamed.len().checked_sub(SHOWN_REPEATED).filter(|&n| n > 0) {
+        warnings.push(format!("{n} more columns of the header repeat a name"));
+    }
+    Ok(Begun { layout: Layout::Delimited { delimiter, header }, start, warnings })
+}
+
+/// The fields of a header.
+fn header_fields(record: &[u8], delimiter: u8) -> Vec<String> {
+    let record = String::from_utf8_lossy(record);
+    let record = record.as_bytes();
+    let columns: Vec<Option<usize>> = (0..=memchr::memchr_iter(delimiter, record).count()).map(Some).collect();
+    let mut row = Row::default();
+    // Its quotes are closed, else no record had been found.
+    let _ = split(record, 0, record.len(), delimiter, &columns, &mut row);
+    row.cells.iter().map(|cell| String::from_utf8_lossy(row.bytes(cell, record)).into_owned()).collect()
+}
+
+/// Layout of JSON whose first value stands at `at`, and where its records begin.
+fn json_layout(text: &[u8], at: usize, ended: bool) -> (Layout, usize) {
+    let at = match text[at] {
+        b'[' => json::blanks(text, at + 1),
+        _ => at,
+    };
+    let line_end = memchr(b'\n', &text[at.min(text.len())..]).map_or(text.len(), |i| at + i);
+    if text.get(at) != Some(&b'{') {
+        return (Layout::JsonLines, 0);
+    }
+    let object = json::skip(text, at, 1);
+    let is_whole = |end: usize| json::blanks(text, end) == text.len() && ended;
+    let around = match object {
+        // One object, and nothing else: a document if it holds events, else an event.
+        Ok(end) => is_whole(end),
+        Err(JsonError::Incomplete) => true,
+        Err(JsonError::Syntax { .. }) => line_end < text.len(),
+    };
+    if around && let Some(start) = events_in(text, at) {
+        return (Layout::JsonDocument, start);
+    }
+    match object {
+        Ok(end) if end <= line_end => (Layout::JsonLines, 0),
+        // An object that goes on with a name on the next line is spread; one that is cut off is not.
+        Ok(_) => (Layout::JsonDocument, 0),
+        Err(JsonError::Incomplete) if line_end < text.len() => (Layout::JsonDocument, 0),
+        _ => (Layout::JsonLines, 0),
+    }
+}
+
+/// The place after the `[` of the array of objects that an object has under a name that says so, or as all it has.
+fn events_in(text: &[u8], at: usize) -> Option<usize> {
+    let mut at = json::blanks(text, at + 1);
+    let mut is_first = true;
+    while text.get(at) == Some(&b'"') {
+        let (name, value) = json::member_value(text, at)?;
+        if text.get(value) == Some(&b'[') {
+            let element = json::blanks(text, value + 1);
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            let is_only = || match json::skip(text, value, 1) {
+                Ok(end) => is_first && text.get(json::blanks(text, end)) == Some(&b'}'),
+                Err(_) => is_first,
+            };
+            if text.get(element) == Some(&b'{') && (EVENT_KEYS.contains(&name.as_str()) || is_only()) {
+                return Some(value + 1);
+            }
+        }
+        // `hits` of a search engine holds the array one level below.
+        if text.get(value) == Some(&b'{')
+            && EVENT_KEYS.contains(&String::from_utf8_lossy(name).to_ascii_lowercase().as_str())
+            && let Some(start) = events_in(text, value)
+        {
+            return Some(start);
+        }
+        at = json::blanks(text, json::skip(text, value, 1).ok()?);
+        is_first = false;
+        if text.get(at) == Some(&b',') {
+            at = json::blanks(text, at + 1);
+        }
+    }
+    None
+}
+
+/// CR where a text has no LF at its beginning, else LF.
+pub(crate) fn terminator_of(head: &[u8]) -> u8 {
+    let bare_cr = memchr(b'\n', head).is_none() && memrchr(b'\r', head).is_some();
+    if bare_cr { b'\r' } else { b'\n' }
+}

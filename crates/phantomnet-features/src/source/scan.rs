@@ -1,0 +1,461 @@
+//! One pass over files: read, cut into blocks, taken apart by several threads, put together in order.
+//!
+//! A block is taken apart as if a record began at its beginning. Where that is not so, because a record of the block before
+//! goes on in it, it is taken apart again after what was left of that block. The outcome therefore depends neither on threads
+//! nor on where blocks end.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use arrow_array::ArrayRef;
+
+use crate::source::blocks::{Block, BlockKind, Cutter};
+use crate::source::decode::{Decoder, Step};
+use crate::source::error::SourceError;
+use crate::source::excerpt::excerpt;
+use crate::source::open::{Content, Head};
+use crate::source::parquet;
+use crate::source::row::{Names, Row};
+use crate::source::{Format, ReadOptions};
+
+/// Blocks of one file that are being worked on at most.
+const BLOCKS_IN_FLIGHT: usize = 4;
+
+/// What is made of the records of a block.
+pub(crate) trait Visit: Sync {
+    /// Where records are gathered.
+    type Sink;
+    /// What becomes of them.
+    type Out: Send;
+
+    /// The columns that are known, or all there are.
+    fn names(&self) -> Names;
+
+    /// Columns that hold objects of JSON as text too.
+    fn mixed(&self) -> &[String];
+
+    fn sink(&self) -> Self::Sink;
+
+    /// Takes a record, or tells why it is rejected.
+    fn push(&self, sink: &mut Self::Sink, row: &Row, text: &[u8], names: &Names) -> Result<(), String>;
+
+    /// `objects`: names that had objects of JSON.
+    fn finish(&self, sink: Self::Sink, names: &Names, objects: Vec<String>) -> Self::Out;
+
+    /// Takes rows that come as columns, arrays of the four types.
+    fn arrays(&self, columns: Vec<(String, ArrayRef)>, n_rows: usize) -> Self::Out;
+}
+
+/// What a block gave.
+#[derive(Debug)]
+pub(crate) struct Part<O> {
+    pub(crate) out: O,
+    pub(crate) n_rows: usize,
+    /// Of each row the line and the byte it starts at, from those of the part.
+    pub(crate) starts: Vec<(u32, u32)>,
+    pub(crate) rejected: Vec<RejectedPart>,
+    pub(crate) n_lossy: u64,
+    /// Line and byte of the text at which the part starts, from 0.
+    pub(crate) line: u64,
+    pub(crate) offset: u64,
+}
+
+/// A record that is rejected.
+#[derive(Debug, Clone)]
+pub(crate) struct RejectedPart {
+    pub(crate) line: u64,
+    pub(crate) offset: u64,
+    pub(crate) reason: String,
+    pub(crate) excerpt: String,
+}
+
+/// How a file ended.
+#[derive(Debug)]
+pub(crate) struct FileEnd {
+    pub(crate) n_bytes: u64,
+    pub(crate) digest: [u8; 32],
+    /// Why it cannot be read to its end.
+    pub(crate) damage: Option<String>,
+}
+
+/// What a pass tells as it goes on.
+pub(crate) trait Gather<O> {
+    fn part(&mut self, file: usize, part: Part<O>) -> Result<(), SourceError>;
+    fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError>;
+}
+
+enum Message<O> {
+    Block {
+        at: (usize, usize),
+        reader: usize,
+        block: Block,
+        decoded: Option<Decoded<O>>,
+    },
+    /// After so many blocks, some of which may still be on their way.
+    End {
+        file: usize,
+        n_blocks: usize,
+        result: Result<FileEnd, SourceError>,
+    },
+    /// A thread has panicked; it does so again where the others are waited for.
+    Panic(Box<dyn std::any::Any + Send>),
+}
+
+/// A block taken apart.
+struct Decoded<O> {
+    part: Part<O>,
+    /// Bytes of it that are whole records.
+    consumed: usize,
+    n_lines: u64,
+}
+
+/// Goes over files, giving their parts in order.
+///
+/// # Errors
+/// Files that cannot be read, the first in order; what `gather` says.
+pub(crate) fn scan<V: Visit>(
+    heads: &[Head],
+    options: &ReadOptions,
+    visit: &V,
+    gather: &mut dyn Gather<V::Out>,
+) -> Result<(), SourceError> {
+    let n_threads = options
+        .threads
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get);
+    let n_texts = heads.iter().filter(|head| head.format != Format::Parquet).count();
+    let is_small = heads.iter().all(|head| head.is_all);
+    if n_threads == 1 || (is_small && options.threads.is_none()) {
+        return scan_inline(heads, options, visit, gather);
+    }
+    let n_readers = n_threads.min(n_texts).max(1);
+    let next_file = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let (to_work, jobs) = channel::<(usize, (usize, usize), Block)>();
+    let jobs = Mutex::new(jobs);
+    let (report, messages) = channel::<Message<V::Out>>();
+    let (token_senders, tokens): (Vec<Sender<()>>, Vec<Receiver<()>>) = (0..n_readers).map(|_| channel()).unzip();
+    for sender in &token_senders {
+        for _ in 0..BLOCKS_IN_FLIGHT {
+            let _ = sender.send(());
+        }
+    }
+    std::thread::scope(|scope| {
+        for (reader, tokens) in tokens.into_iter().enumerate() {
+            let (to_work, report, next_file, stop) = (to_work.clone(), report.clone(), &next_file, &stop);
+            scope.spawn(move || {
+                loop {
+                    let file = next_file.fetch_add(1, Ordering::Relaxed);
+                    let Some(head) = heads.get(file) else { return };
+                    if head.format == Format::Parquet {
+                        continue;
+                    }
+                    let mut index = 0;
+                    let result = read_blocks(head, options, &mut |block| {
+                        if tokens.recv().is_err() || stop.load(Ordering::Relaxed) {
+                            return false;
+                        }
+                        let at = (file, index);
+                        index += 1;
+                        if head.layout().spans_lines() || !matches!(block.kind, BlockKind::Lines | BlockKind::Last) {
+                            report.send(Message::Block { at, reader, block, decoded: None }).is_ok()
+                        } else {
+                            to_work.send((reader, at, block)).is_ok()
+                        }
+                    });
+                    let _ = report.send(Message::End { file, n_blocks: index, result });
+                }
+            });
+        }
+        drop(to_work);
+        for _ in 0..n_threads {
+            let (jobs, report) = (&jobs, report.clone());
+            scope.spawn(move || {
+                loop {
+                    let job = jobs.lock().ok().and_then(|jobs| jobs.recv().ok());
+                    let Some((reader, at, block)) = job else { return };
+                    let ended = block.kind == BlockKind::Last;
+                    let work = || decode(&heads[at.0], options, visit, &block.bytes, ended);
+                    let decoded = match catch_unwind(AssertUnwindSafe(work)) {
+                        Ok(decoded) => Some(decoded),
+                        Err(panic) => {
+                            let _ = report.send(Message::Panic(panic));
+                            return;
+                        }
+                    };
+                    if report.send(Message::Block { at, reader, block, decoded }).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(report);
+        let outcome = put_together(heads, options, visit, gather, &messages, &token_senders);
+        stop.store(true, Ordering::Relaxed);
+        // Readers that wait for a token go on to see that they are to stop.
+        drop(token_senders);
+        drop(messages);
+        outcome
+    })
+}
+
+/// Takes what the threads report and gives it on in order.
+fn put_together<V: Visit>(
+    heads: &[Head],
+    options: &ReadOptions,
+    visit: &V,
+    gather: &mut dyn Gather<V::Out>,
+    messages: &Receiver<Message<V::Out>>,
+    tokens: &[Sender<()>],
+) -> Result<(), SourceError> {
+    let mut blocks = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    for (file, head) in heads.iter().enumerate() {
+        if head.format == Format::Parquet {
+            columnar(file, head, options, visit, gather)?;
+            continue;
+        }
+        let mut join = Join::new(file, head, options, visit);
+        let mut index = 0;
+        loop {
+            if let Some((reader, block, decoded)) = blocks.remove(&(file, index)) {
+                join.take(block, decoded, gather)?;
+                let _ = tokens.get(reader).map(|sender: &Sender<()>| sender.send(()));
+                index += 1;
+            } else if ends.get(&file).is_some_and(|(n_blocks, _)| *n_blocks == index)
+                && let Some((_, end)) = ends.remove(&file)
+            {
+                join.end(end?, gather)?;
+                break;
+            } else {
+                match messages.recv() {
+                    Ok(Message::Block { at, reader, block, decoded }) => {
+                        blocks.insert(at, (reader, block, decoded));
+                    }
+                    Ok(Message::End { file, n_blocks, result }) => {
+                        ends.insert(file, (n_blocks, result));
+                    }
+                    Ok(Message::Panic(panic)) => resume_unwind(panic),
+                    Err(_) => return Err(SourceError::Interrupted),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn scan_inline<V: Visit>(
+    heads: &[Head],
+    options: &ReadOptions,
+    visit: &V,
+    gather: &mut dyn Gather<V::Out>,
+) -> Result<(), SourceError> {
+    for (file, head) in heads.iter().enumerate() {
+        if head.format == Format::Parquet {
+            columnar(file, head, options, visit, gather)?;
+            continue;
+        }
+        let mut join = Join::new(file, head, options, visit);
+        let mut failed = None;
+        let end = read_blocks(head, options, &mut |block| {
+            let is_line = matches!(block.kind, BlockKind::Lines | BlockKind::Last) && !head.layout().spans_lines();
+            let ended = block.kind == BlockKind::Last;
+            let decoded = (is_line && join.is_clear()).then(|| decode(head, options, visit, &block.bytes, ended));
+            failed = join.take(block, decoded, gather).err();
+            failed.is_none()
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        join.end(end?, gather)?;
+    }
+    Ok(())
+}
+
+/// Reads a file block by block, until `take` wants no more.
+fn read_blocks(
+    head: &Head,
+    options: &ReadOptions,
+    take: &mut dyn FnMut(Block) -> bool,
+) -> Result<FileEnd, SourceError> {
+    let failed = |source| SourceError::Read { path: head.path.clone(), n_rows: 0, source };
+    let content = Content::open(&head.path, options, head.encoding)?;
+    let mut cutter = Cutter::new(content, head.terminator, options.block_bytes, options.max_line_bytes);
+    let mut damage = None;
+    let mut n_header = head.start as usize;
+    while let Some(mut block) = cutter.next().map_err(failed)? {
+        let n_skipped = n_header.min(block.bytes.len());
+        if n_skipped > 0 {
+            block.bytes.drain(..n_skipped);
+            n_header -= n_skipped;
+        }
+        if let BlockKind::Damaged(why) = &block.kind {
+            damage = Some(why.clone());
+        }
+        if !take(block) {
+            break;
+        }
+    }
+    let (n_bytes, digest) = cutter.into_reader().measure();
+    Ok(FileEnd { n_bytes, digest, damage })
+}
+
+/// Takes the records of some bytes apart.
+fn decode<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, bytes: &[u8], ended: bool) -> Decoded<V::Out> {
+    let mut decoder =
+        Decoder::new(head.layout(), head.terminator, options.max_line_bytes, visit.names(), visit.mixed());
+    decoder.begin(bytes);
+    let mut sink = visit.sink();
+    let mut starts = Vec::new();
+    let mut rejected = Vec::new();
+    let mut reject = |span: crate::source::decode::Span, reason: String| {
+        let record = &bytes[span.start..span.end];
+        rejected.push(RejectedPart { line: span.line, offset: span.start as u64, reason, excerpt: excerpt(record) });
+    };
+    let mut at = 0;
+    let consumed = loop {
+        if at >= bytes.len() {
+            break bytes.len();
+        }
+        match decoder.step(bytes, at, ended) {
+            Step::Record(span) => {
+                match visit.push(&mut sink, &decoder.row, bytes, &decoder.names) {
+                    Ok(()) => starts.push((span.line as u32, span.start as u32)),
+                    Err(reason) => reject(span, reason),
+                }
+                at = span.next;
+            }
+            Step::Rejected(span, reason) => {
+                reject(span, reason);
+                at = span.next;
+            }
+            Step::Nothing(next) => at = next,
+            Step::Pending(start) => break start,
+        }
+    };
+    let out = visit.finish(sink, &decoder.names, decoder.objects());
+    let n_lossy = decoder.n_lossy;
+    let part = Part { out, n_rows: starts.len(), starts, rejected, n_lossy, line: 0, offset: 0 };
+    Decoded { part, consumed, n_lines: decoder.n_lines() }
+}
+
+/// Takes the beginning of a file apart, for what it tells of the rest.
+pub(crate) fn decode_head<V: Visit>(head: &Head, options: &ReadOptions, visit: &V) -> (V::Out, usize) {
+    let part = decode(head, options, visit, &head.lines, head.is_all).part;
+    (part.out, part.n_rows)
+}
+
+/// Joins the blocks of a file.
+struct Join<'a, V> {
+    file: usize,
+    head: &'a Head,
+    options: &'a ReadOptions,
+    visit: &'a V,
+    /// The beginning of a record that goes on in the next block.
+    rest: Vec<u8>,
+    /// Line and byte of the text at which that, or else the next block, starts.
+    line: u64,
+    offset: u64,
+}
+
+impl<'a, V: Visit> Join<'a, V> {
+    fn new(file: usize, head: &'a Head, options: &'a ReadOptions, visit: &'a V) -> Self {
+        let (line, offset) = (head.start_line, head.start);
+        Self { file, head, options, visit, rest: Vec::new(), line, offset }
+    }
+
+    /// Whether the next block begins with a record.
+    fn is_clear(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn take(
+        &mut self,
+        block: Block,
+        decoded: Option<Decoded<V::Out>>,
+        gather: &mut dyn Gather<V::Out>,
+    ) -> Result<(), SourceError> {
+        let reason = match block.kind {
+            BlockKind::Lines | BlockKind::Last => {
+                let ended = block.kind == BlockKind::Last;
+                let mut bytes = block.bytes;
+                let decoded = match decoded {
+                    Some(decoded) if self.rest.is_empty() => decoded,
+                    _ => {
+                        if !self.rest.is_empty() {
+                            self.rest.extend_from_slice(&bytes);
+                            bytes = std::mem::take(&mut self.rest);
+                        }
+                        decode(self.head, self.options, self.visit, &bytes, ended)
+                    }
+                };
+                return self.give(&bytes, decoded, gather);
+            }
+            BlockKind::LongLine => format!("longer than {} bytes", self.options.max_line_bytes),
+            BlockKind::Damaged(why) => format!("the file cannot be read beyond this: {why}"),
+        };
+        // No record goes on over such a line.
+        while !self.rest.is_empty() {
+            let bytes = std::mem::take(&mut self.rest);
+            let decoded = decode(self.head, self.options, self.visit, &bytes, true);
+            self.give(&bytes, decoded, gather)?;
+        }
+        let mut decoded = decode(self.head, self.options, self.visit, &[], true);
+        decoded.part.rejected.push(RejectedPart { line: 0, offset: 0, reason, excerpt: excerpt(&block.bytes) });
+        decoded.n_lines = 1;
+        self.give(&[], decoded, gather)?;
+        self.offset = block.end;
+        Ok(())
+    }
+
+    fn give(
+        &mut self,
+        bytes: &[u8],
+        decoded: Decoded<V::Out>,
+        gather: &mut dyn Gather<V::Out>,
+    ) -> Result<(), SourceError> {
+        let Decoded { mut part, consumed, n_lines } = decoded;
+        (part.line, part.offset) = (self.line, self.offset);
+        for rejected in &mut part.rejected {
+            rejected.line += self.line + 1;
+            rejected.offset += self.offset;
+        }
+        self.line += n_lines;
+        self.offset += consumed as u64;
+        self.rest = bytes[consumed..].to_vec();
+        gather.part(self.file, part)
+    }
+
+    fn end(self, end: FileEnd, gather: &mut dyn Gather<V::Out>) -> Result<(), SourceError> {
+        gather.end(self.file, end)
+    }
+}
+
+/// Reads a file of columns.
+fn columnar<V: Visit>(
+    file: usize,
+    head: &Head,
+    options: &ReadOptions,
+    visit: &V,
+    gather: &mut dyn Gather<V::Out>,
+) -> Result<(), SourceError> {
+    let mut n_before = 0;
+    parquet::read(&head.path, &visit.names(), &mut |columns, n_rows| {
+        let out = visit.arrays(columns, n_rows);
+        let starts = (0..n_rows as u32).map(|row| (row, 0)).collect();
+        let part = Part { out, n_rows, starts, rejected: Vec::new(), n_lossy: 0, line: n_before, offset: 0 };
+        n_before += n_rows as u64;
+        gather.part(file, part)
+    })?;
+    let mut content = Content::open(&head.path, options, head.encoding)?;
+    std::io::copy(&mut content, &mut std::io::sink()).map_err(|source| SourceError::Read {
+        path: head.path.clone(),
+        n_rows: n_before,
+        source,
+    })?;
+    let (n_bytes, digest) = content.measure();
+    gather.end(file, FileEnd { n_bytes, digest, damage: None })
+}

@@ -1,0 +1,286 @@
+//! The format of a text by its beginning, for files whose names do not tell.
+
+use crate::source::Format;
+use crate::source::http::is_http;
+use crate::source::zeek::is_zeek;
+
+/// What is looked at to recognize a file.
+pub(crate) const HEAD_BYTES: usize = 64 * 1024;
+
+/// Records that are compared.
+const MAX_RECORDS: usize = 50;
+
+/// Records from which on it counts that they have as many fields as each other; of fewer, the first alone tells.
+const ENOUGH_RECORDS: usize = 5;
+
+/// Format of text by its beginning, at most [`HEAD_BYTES`] of it.
+///
+/// Parquet, Zeek, HTTP requests and JSON are told by how they begin. Else the text is delimited by what cuts nine of ten records into the
+/// same number of fields, two or more. Where nothing does, each line is a payload, unless the text is one line or its lines are single
+/// quoted fields: then it is CSV. Of a few records, the first tells: tabs, `|` without commas, or commas.
+///
+/// Text between semicolons is told from payloads and is CSV here, since it has no format of its own.
+pub(crate) fn sniff(head: &[u8]) -> Format {
+    if head.starts_with(b"PAR1") {
+        return Format::Parquet;
+    }
+    if is_zeek(head) {
+        return Format::Zeek;
+    }
+    if is_http(head) {
+        return Format::Http;
+    }
+    let is_cut = head.len() >= HEAD_BYTES;
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    if matches!(head.first(), Some(b'{' | b'[')) {
+        return Format::JsonLines;
+    }
+    let text = Head { text: head, terminator: if head.contains(&b'\n') { b'\n' } else { b'\r' }, is_cut };
+    let first = text.line(0);
+    let by_first = if first.contains(&b'\t') {
+        Some(Format::Tsv)
+    } else if first.contains(&b',') {
+        Some(Format::Csv)
+    } else if first.contains(&b'|') {
+        Some(Format::Psv)
+    } else {
+        None
+    };
+    let n_lines = text.lines().take(ENOUGH_RECORDS).count();
+    if n_lines < ENOUGH_RECORDS && by_first.is_some() || n_lines <= 1 {
+        return by_first.unwrap_or(Format::Csv);
+    }
+    text.delimited().unwrap_or(if text.is_quoted() { Format::Csv } else { Format::Lines })
+}
+
+/// The beginning of a text.
+#[derive(Debug, Clone, Copy)]
+struct Head<'a> {
+    text: &'a [u8],
+    terminator: u8,
+    /// The text goes on, so that its last line may not be whole.
+    is_cut: bool,
+}
+
+impl<'a> Head<'a> {
+    /// The line that begins at a position, without its LF, or CR where there is no LF.
+    fn line(self, at: usize) -> &'a [u8] {
+        let rest = &self.text[at..];
+        &rest[..memchr::memchr(self.terminator, rest).unwrap_or(rest.len())]
+    }
+
+    /// Whole lines that are not blank.
+    fn lines(self) -> impl Iterator<Item = &'a [u8]> {
+        let end = match memchr::memrchr(self.terminator, self.text) {
+            Some(last) if self.is_cut => last,
+            _ => self.text.len(),
+        };
+        self.text[..end].split(move |&b| b == self.terminator).filter(|line| !line.trim_ascii().is_empty())
+    }
+
+    /// The format whose delimiter cuts the most records alike; the first of those that do equally well.
+    fn delimited(self) -> Option<Format> {
+        let candidates = [(b'\t', Format::Tsv), (b',', Format::Csv), (b'|', Format::Psv), (b';', Format::Csv)];
+        let mut best: Option<(usize, usize, Format)> = None;
+        for (delimiter, format) in candidates {
+            let n_fields = self.n_fields(delimiter);
+            let Some((most, n_alike)) = mode(&n_fields) else { continue };
+            // Payloads that try shell commands begin with these, one or two of them each; a header names all of its columns.
+            let is_header = || !self.line(0).split(|&b| b == delimiter).any(|field| field.trim_ascii().is_empty());
+            let fits = most >= 2
+                && n_alike * 10 >= n_fields.len() * 9
+                && (matches!(delimiter, b'\t' | b',') || n_fields.first() == Some(&most) && is_header());
+            // Quotes join lines, so the numbers of records differ.
+            if fits && best.is_none_or(|(n, of, _)| n_alike * of > n * n_fields.len()) {
+                best = Some((n_alike, n_fields.len(), format));
+            }
+        }
+        best.map(|(_, _, format)| format)
+    }
+
+    /// Number of fields of each record, as RFC 4180 has them; a quote that is never closed is an ordinary character.
+    fn n_fields(self, delimiter: u8) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < self.text.len() && found.len() < MAX_RECORDS {
+            let line = self.line(at);
+            let line_end = (at + line.len() + 1).min(self.text.len());
+            if line.trim_ascii().is_empty() {
+                at = line_end;
+                continue;
+            }
+            let (n, next) = self
+                .record(at, delimiter)
+                .unwrap_or_else(|| (line.iter().filter(|&&b| b == delimiter).count() + 1, line_end));
+            let is_whole = !self.is_cut || next < self.text.len() || self.text.ends_with(&[self.terminator]);
+            if is_whole {
+                found.push(n);
+            }
+            at = next;
+        }
+        found
+    }
+
+    /// Number of fields of the record that begins at a position, and where the next one begins; `None` when a quote is never closed.
+    fn record(self, at: usize, delimiter: u8) -> Option<(usize, usize)> {
+        let (mut n_fields, mut inside, mut at_start) = (1, false, true);
+        let mut bytes = self.text.iter().enumerate().skip(at).peekable();
+        while let Some((i, &b)) = bytes.next() {
+            if inside {
+                if b == b'"' && bytes.next_if(|(_, b)| **b == b'"').is_none() {
+                    inside = false;
+                }
+            } else if b == b'"' && at_start {
+                inside = true;
+            } else if b == self.terminator {
+                return Some((n_fields, i + 1));
+            } else if b == delimiter {
+                n_fields += 1;
+                at_start = true;
+                continue;
+            }
+            at_start = false;
+        }
+        (!inside).then_some((n_fields, self.text.len()))
+    }
+
+    /// Whether nine of ten lines are one quoted field each.
+    fn is_quoted(self) -> bool {
+        let lines: Vec<&[u8]> = self.lines().take(MAX_RECORDS).map(<[u8]>::trim_ascii).collect();
+        let n_quoted =
+            lines.iter().filter(|line| line.len() > 1 && line.starts_with(b"\"") && line.ends_with(b"\"")).count();
+        n_quoted * 10 >= lines.len() * 9
+    }
+}
+
+/// The most frequent number, the smallest of several, and how often it comes.
+fn mode(numbers: &[usize]) -> Option<(usize, usize)> {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    let runs = sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len()));
+    runs.reduce(|best, run| if run.1 > best.1 { run } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::source::latin1::is_latin1;
+    use crate::source::open::Content;
+    use crate::source::{ReadOptions, expand_paths};
+
+    #[rstest]
+    #[case(b"{\"a\":1}", Format::JsonLines)]
+    #[case(b"\xef\xbb\xbf\n [", Format::JsonLines)]
+    #[case(b"a\tb,c\n", Format::Tsv)]
+    #[case(b"a,b\nc\td", Format::Csv)]
+    #[case(b"a|b\n1,5|2", Format::Psv)]
+    #[case(b"a|b,c\n", Format::Csv)]
+    #[case(b"", Format::Csv)]
+    #[case(b"payload", Format::Csv)]
+    #[case(b"PAR1\x15", Format::Parquet)]
+    #[case(b"#separator \\x09\n", Format::Zeek)]
+    #[case(b"GET / HTTP/1.1\r\nHost: a\r\n", Format::Http)]
+    #[case(b"' or 1=1 --\n<script>\n", Format::Lines)]
+    fn formats_by_their_beginning(#[case] head: &[u8], #[case] expected: Format) {
+        assert_eq!(sniff(head), expected);
+    }
+
+    /// Lines that come ten times each, which is enough for their fields to count.
+    #[rstest]
+    #[case::commas("a,b\n1,2\n", Format::Csv)]
+    #[case::quoted_commas("\"a,b\",c\n\"1,2,3\",2\n", Format::Csv)]
+    #[case::quoted_line_ends("\"a\nb,,\",c\n1,2\n", Format::Csv)]
+    #[case::blank_lines("a,b\n\n \n1,2\n", Format::Csv)]
+    #[case::crlf("a,b\r\n1,2\r\n", Format::Csv)]
+    #[case::cr("a,b\r1,2\r", Format::Csv)]
+    #[case::tabs("a\tb,c\n1\t2\n", Format::Tsv)]
+    #[case::decimal_commas("a\tb,c\n1\t2,5\n", Format::Tsv)]
+    #[case::bars("a|b\n1,5|2\n", Format::Psv)]
+    #[case::semicolons("a;b\n1;2\n", Format::Csv)]
+    #[case::commas_before_bars("a|b,c\n1|2,3\n", Format::Csv)]
+    #[case::quoted_lines("\"a,1\"\n\"b,c,0\"\n", Format::Csv)]
+    #[case::payloads("id=1\n' or 1=1, 2 --\na|b\n", Format::Lines)]
+    #[case::commands("| id\n| ls -la\n", Format::Lines)]
+    #[case::more_commands("; id\n; ls -la\n", Format::Lines)]
+    #[case::open_quotes("\"><script>alert(1)</script>\n\" or 1=1\nx\n", Format::Lines)]
+    fn delimiters_by_the_fields_of_many_records(#[case] lines: &str, #[case] expected: Format) {
+        assert_eq!(sniff(lines.repeat(10).as_bytes()), expected);
+    }
+
+    #[test]
+    fn one_record_of_ten_may_differ() {
+        let text = |n_ragged: usize| format!("{}{}", "a,b\n".repeat(50 - n_ragged), "a,b,c\n".repeat(n_ragged));
+        assert_eq!(sniff(text(5).as_bytes()), Format::Csv);
+        assert_eq!(sniff(text(6).as_bytes()), Format::Lines);
+    }
+
+    #[test]
+    fn a_line_that_is_cut_by_the_end_of_the_head_does_not_count() {
+        let long = format!("{},b\n", "a".repeat(12_000)).repeat(6);
+        assert_eq!(sniff(&long.as_bytes()[..HEAD_BYTES]), Format::Csv);
+    }
+
+    /// What the README beside the data says of each file.
+    #[rstest]
+    #[case("aws_honeypot_marx/*", Format::Csv)]
+    #[case("cic_ids2017/*", Format::Csv)]
+    #[case("cowrie_2018/**/cowrie.json.*", Format::JsonLines)]
+    #[case("csic2010/decoded/*", Format::Lines)]
+    #[case("csic2010/raw_requests/*", Format::Http)]
+    #[case("docker_api_honeypot/*.jsonl.gz", Format::JsonLines)]
+    #[case("docker_api_honeypot/*.csv.gz", Format::Csv)]
+    #[case("heralding_2025/*", Format::Csv)]
+    #[case("http_params/*", Format::Csv)]
+    #[case("iot23_zeek/*", Format::Zeek)]
+    #[case("nsl_kdd/*", Format::Csv)]
+    #[case("phantomnet_week6/*", Format::Csv)]
+    #[case("suricata/**/*.json", Format::JsonLines)]
+    #[case("tpot_2025/*", Format::JsonLines)]
+    #[case("web_payloads/*", Format::Csv)]
+    #[case("zeek_samples/*_tsv/*", Format::Zeek)]
+    #[case("zeek_samples/*_json/*", Format::JsonLines)]
+    fn real_logs_by_their_beginning_alone(#[case] pattern: &str, #[case] expected: Format) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+        if !folder.is_dir() {
+            eprintln!("SKIPPED, tested on small built-in logs alone: no folder `{}`", folder.display());
+            return;
+        }
+        let pattern = folder.join(pattern).to_str().unwrap().to_owned();
+        for path in expand_paths(&[pattern]).unwrap() {
+            let content = Content::open(&path, &ReadOptions::default(), None).unwrap();
+            let mut head = Vec::new();
+            content.take(HEAD_BYTES as u64).read_to_end(&mut head).unwrap();
+            assert_eq!(sniff(&head), expected, "{}", path.display());
+            assert!(!is_latin1(&head), "{}", path.display());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_beginning_has_a_format(
+            head in proptest::collection::vec(prop_oneof![proptest::sample::select(b"\",;|\t\r\n a".to_vec()), any::<u8>()], 0..200),
+        ) {
+            sniff(&head);
+        }
+
+        /// Quotes and fields are counted as the reader of the `csv` crate does.
+        #[test]
+        fn quoted_fields_are_counted_as_they_were_written(
+            rows in proptest::collection::vec(proptest::collection::vec("[a,\"\n|]{1,6}", 3), 5..20),
+        ) {
+            let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let text = writer.into_inner().unwrap();
+            let head = Head { text: &text, terminator: b'\n', is_cut: false };
+            prop_assert_eq!(head.n_fields(b','), vec![3; rows.len()]);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Records of a text that arrives bit by bit.
+
+use std::io::{self, BufRead};
+
+use memchr::memchr;
+
+use crate::source::blocks::is_damage;
+use crate::source::decode::{Decoder, Span, Step};
+
+/// What comes next in a text.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A record, whose cells are in the decoder's row.
+    Record(Span),
+    /// Bytes that no record can be made of.
+    Rejected(Span, String),
+    /// Nothing is complete yet, and the caller does not want to wait.
+    Pending,
+    /// No more.
+    End,
+}
+
+/// A text, its bytes that have arrived and are not used yet, and what takes records off it.
+///
+/// Everything that the reader has to offer is taken at once, so that a line counts as available as soon as its terminator has
+/// arrived, without asking (and waiting) for more.
+#[derive(Debug)]
+pub(crate) struct Text<R> {
+    reader: R,
+    terminator: u8,
+    max_record_bytes: usize,
+    buf: Vec<u8>,
+    /// Byte of the text that `buf` begins with.
+    base: u64,
+    /// Up to here `buf` is used.
+    at: usize,
+    /// Length of `buf` when it was last found to hold no whole record from `at` on.
+    tried: Option<usize>,
+    ended: bool,
+    /// Inside of a line that was too long.
+    skipping: bool,
+    damage: Option<String>,
+}
+
+impl<R: BufRead> Text<R> {
+    pub(crate) fn new(reader: R, terminator: u8, max_record_bytes: usize) -> Self {
+        Self {
+            reader,
+            terminator,
+            max_record_bytes,
+            buf: Vec::new(),
+            base: 0,
+            at: 0,
+            tried: None,
+            ended: false,
+            skipping: false,
+            damage: None,
+        }
+    }
+
+    /// The bytes that have arrived.
+    pub(crate) fn arrived(&self) -> &[u8] {
+        &self.buf[self.at..]
+    }
+
+    /// Whether nothing more will arrive.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Lets go of the first bytes that have arrived.
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.at += n;
+        self.tried = None;
+    }
+
+    /// Bytes between two places of a span.
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        &self.buf[span.start..span.end]
+    }
+
+    /// All bytes that spans and rows point into.
+    pub(crate) fn source(&self) -> &[u8] {
+        &self.buf
+    }
+
+    /// Byte of the text at which a span starts.
+    pub(crate) fn offset(&self, span: Span) -> u64 {
+        self.base + span.start as u64
+    }
+
+    /// Lets go of everything before a byte of the text.
+    pub(crate) fn skip_to(&mut self, offset: u64) -> io::Result<()> {
+        loop {
+            let at = self.base + self.at as u64;
+            let n = offset.saturating_sub(at).min((self.buf.len() - self.at) as u64) as usize;
+            self.consume(n);
+            if at + n as u64 >= offset || self.ended {
+                return Ok(());
+            }
+            self.fill()?;
+        }
+    }
+
+    /// The next record; unless `wait`, only what needs no reading.
+    pub(crate) fn next(&mut self, decoder: &mut Decoder, wait: bool) -> io::Result<Next> {
+        loop {
+            if self.skipping {
+                match memchr(self.terminator, self.arrived()) {
+                    Some(end) => {
+                        self.consume(end + 1);
+                        self.skipping = false;
+                    }
+                    None => self.consume(self.buf.len() - self.at),
+                }
+            }
+            if let Some(next) = self.step(decoder) {
+                return Ok(next);
+            }
+            if self.ended {
+                return Ok(Next::End);
+            }
+            if !wait {
+                return Ok(Next::Pending);
+            }
+            self.compact(decoder);
+            self.fill()?;
+        }
+    }
+
+    /// The next record of what has arrived, if there is a whole one.
+    fn step(&mut self, decoder: &mut Decoder) -> Option<Next> {
+        loop {
+            let length = self.buf.len();
+            if self.at >= length || !self.is_worth_a_try() {
+                return None;
+            }
+            let ended = self.ended && self.damage.is_none();
+            let next = match decoder.step(&self.buf, self.at, ended) {
+                Step::Nothing(next) if next > self.at => {
+                    self.at = next;
+                    continue;
+                }
+                Step::Pending(start) => {
+                    self.at = start;
+                    if let Some(why) = self.damage.take_if(|_| self.ended) {
+                        let reason = format!("the text cannot be read beyond this: {why}");
+                        let span = Span { start, end: length, next: length, line: decoder.n_lines() };
+                        Next::Rejected(span, reason)
+                    } else if length - start > self.max_record_bytes + 1
+                        && let Step::Rejected(span, reason) = decoder.step(&self.buf, start, true)
+                    {
+                        self.skipping = span.next == length && self.buf.last() != Some(&self.terminator);
+                        Next::Rejected(span, reason)
+                    } else {
+                        self.tried = Some(length);
+                        return None;
+                    }
+                }
+                Step::Nothing(_) => return None,
+                Step::Record(span) => Next::Record(span),
+                Step::Rejected(span, reason) => Next::Rejected(span, reason),
+            };
+            if let Next::Record(span) | Next::Rejected(span, _) = &next {
+                self.at = span.next;
+            }
+            self.tried = None;
+            return Some(next);
+        }
+    }
+
+    /// Whether what has arrived since the last try may complete a record.
+    fn is_worth_a_try(&self) -> bool {
+        let Some(tried) = self.tried else { return true };
+        self.ended
+            || memchr(self.terminator, &self.buf[tried..]).is_some()
+            || self.buf.len() - self.at > self.max_record_bytes + 1
+    }
+
+    /// Drops used bytes; only when that is at least half, which keeps the total cost linear.
+    fn compact(&mut self, decoder: &mut Decoder) {
+        if self.at * 2 >= self.buf.len() {
+            self.buf.drain(..self.at);
+            self.base += self.at as u64;
+            self.tried = self.tried.map(|tried| tried - self.at);
+            self.at = 0;
+            decoder.go_on();
+        }
+    }
+
+    /// Takes what the reader has to offer, waiting for at least a byte or the end.
+    pub(crate) fn fill(&mut self) -> io::Result<()> {
+        let chunk = loop {
+            match self.reader.fill_buf() {
+                Ok(chunk) => break chunk,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_damage(&error) => {
+                    self.damage = Some(error.to_string());
+                    break &[];
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let n_bytes = chunk.len();
+        self.buf.extend_from_slice(chunk);
+        self.reader.consume(n_bytes);
+        self.ended = n_bytes == 0;
+        Ok(())
+    }
+}
