@@ -18,7 +18,7 @@ mod source;
 
 pub use error::ExpressionError;
 pub use events::{ColumnType, EventSchema, Events, Place, Rejected, RejectedLine, SourceFile, row_as_json};
-pub use expression::Expression;
+pub use expression::{Aliases, Expression};
 pub use feature_set::FeatureSet;
 pub use label::{MAX_CLASSES, learn_classes, to_labels};
 pub use leak::{Overlap, overlaps};

@@ -3,6 +3,7 @@
 // Clippy knows test functions, not the functions they share.
 #![allow(clippy::unwrap_used)]
 
+mod aliases;
 mod expressions;
 mod functions;
 mod slt;
