@@ -6,6 +6,7 @@
 mod aliases;
 mod expressions;
 mod functions;
+mod presets;
 mod slt;
 mod source;
 
