@@ -10,7 +10,7 @@ mod recognize;
 
 use std::sync::{Arc, LazyLock};
 
-use crate::{Aliases, EventSchema, Expression, ExpressionError, FeatureSet, Format};
+use crate::{Aliases, EventSchema, Expression, ExpressionError, FeatureSet};
 
 pub use error::PresetError;
 pub use file::MAX_BYTES as MAX_PRESET_BYTES;
@@ -27,7 +27,7 @@ pub struct Preset {
     name: String,
     title: String,
     source: Option<String>,
-    format: Option<Format>,
+    format: Option<String>,
     group: Option<String>,
     /// Of each form that the log comes in.
     signs: Vec<Signs>,
@@ -129,9 +129,9 @@ impl Preset {
         self.source.as_deref()
     }
 
-    /// Format of the log, where it cannot be told from the files.
-    pub fn format(&self) -> Option<Format> {
-        self.format
+    /// Format of the log as configurations name it, where it cannot be told from the files.
+    pub fn format(&self) -> Option<&str> {
+        self.format.as_deref()
     }
 
     /// Field or common column whose rows belong together: a session, else the source address.

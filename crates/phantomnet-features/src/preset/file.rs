@@ -30,10 +30,10 @@ pub(super) fn read(text: &str) -> Result<Preset, PresetError> {
         return Err(value("name", "lower-case letters, digits, `_` and `-`", &Value::String(name)));
     }
     let title = text_of(&table, "", "title")?.ok_or_else(missing("title", "the sensor and its log, in a few words"))?;
-    let format = match text_of(&table, "", "format")? {
-        None => None,
-        Some(word) => Some(Format::from_name(&word).ok_or_else(|| word_of("format", "a format", &word, FORMATS))?),
-    };
+    let format = text_of(&table, "", "format")?;
+    if let Some(word) = format.as_ref().filter(|word| Format::from_name(word).is_none()) {
+        return Err(word_of("format", "a format", word, FORMATS));
+    }
     let fields = fields(&table)?;
     let [observed, claimed, features] = ["observed", "claimed", "features"].map(|key| expressions(&table, key));
     let (observed, claimed, features) = (observed?, claimed?, features?);
