@@ -232,7 +232,7 @@ impl ExpressionError {
 }
 
 /// The candidate spelled most alike in any case, unless less than half of it is alike.
-fn nearest<'a>(name: &str, candidates: &'a [String]) -> Option<&'a String> {
+pub(crate) fn nearest<'a>(name: &str, candidates: &'a [String]) -> Option<&'a String> {
     let name = name.to_lowercase();
     let alike = |candidate: &str| strsim::normalized_levenshtein(&candidate.to_lowercase(), &name);
     let (nearest, alike) = candidates.iter().map(|c| (c, alike(c))).max_by(|a, b| a.1.total_cmp(&b.1))?;

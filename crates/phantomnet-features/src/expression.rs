@@ -4,6 +4,7 @@
 //! and functions by name, [`plan`] lets the query engine type, simplify and plan it. Nothing of that is left to do when
 //! an event is evaluated.
 
+mod aliases;
 mod plan;
 mod registry;
 mod resolve;
@@ -18,6 +19,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use crate::ExpressionError;
 use crate::error::{quoted, reason};
 
+pub use aliases::Aliases;
 pub(crate) use registry::engine_functions;
 
 /// Stack of the thread that plans, in bytes.

@@ -4,7 +4,8 @@
 //! rows by the query engine; a [`FeatureSet`] holds those of a model in their order. [`learn_schema`] and
 //! [`learn_classes`] fix, on training rows, how their values become numbers and classes; [`to_matrix`] and
 //! [`to_labels`] apply that, then and at scoring. [`overlaps`] is the guard against a feature that reads what the label
-//! is made of. Our own SQL functions are in [`functions`].
+//! is made of. Our own SQL functions are in [`functions`]. A [`Preset`] knows the fields of a sensor's log; its common
+//! columns are [`Aliases`] that expressions read.
 
 mod error;
 mod events;
@@ -14,15 +15,17 @@ pub mod functions;
 mod label;
 mod leak;
 mod matrix;
+mod preset;
 mod source;
 
 pub use error::ExpressionError;
 pub use events::{ColumnType, EventSchema, Events, Place, Places, Rejected, RejectedLine, SourceFile, row_as_json};
-pub use expression::Expression;
+pub use expression::{Aliases, Expression};
 pub use feature_set::FeatureSet;
 pub use label::{MAX_CLASSES, learn_classes, to_labels};
 pub use leak::{Overlap, overlaps};
 pub use matrix::{learn_schema, to_matrix};
+pub use preset::{MAX_PRESET_BYTES, Preset, PresetError, PresetLabel, recognize};
 pub use source::{
     Encoding, EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, SourceError, ZeekLayout,
     expand_paths, raw_lines, read_events, read_events_as,

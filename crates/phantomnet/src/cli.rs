@@ -31,6 +31,9 @@ pub enum Command {
     Latency(LatencyArgs),
     /// What is in the data: columns, types, missing values, rejected lines, label balance, leaks
     Inspect(InspectArgs),
+    /// Presets: what the fields of a sensor's log mean
+    #[command(subcommand)]
+    Presets(PresetsCommand),
     /// Tracked runs
     #[command(subcommand)]
     Runs(RunsCommand),
@@ -77,6 +80,9 @@ pub struct TrainArgs {
     /// Files, folders or globs of events, instead of data.paths
     #[arg(value_name = "DATA")]
     pub data: Vec<String>,
+    /// Sensor whose log the data are: a name of `phantomnet presets list`, or a .toml file of your own
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
     pub common: CommonArgs,
@@ -168,9 +174,28 @@ pub struct LatencyArgs {
 pub struct InspectArgs {
     /// Files, folders or globs of events [default: data.paths]
     pub data: Vec<String>,
+    /// Sensor whose log the data are: a name of `phantomnet presets list`, or a .toml file of your own
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
     pub common: CommonArgs,
+}
+
+/// `presets ...`
+#[derive(Debug, Subcommand)]
+pub enum PresetsCommand {
+    /// The presets of the program
+    List {
+        /// Print one JSON document to standard output, and nothing else
+        #[arg(long)]
+        json: bool,
+    },
+    /// A preset as TOML, to read or to copy and change
+    Show {
+        /// Name of a preset, or a .toml file to check
+        name: String,
+    },
 }
 
 /// Flags of every command on runs.
@@ -501,6 +526,7 @@ impl TrainArgs {
         let seed = self.seed.map(Value::Integer);
         self.common.config.resolve(vec![
             ("data.paths", paths(&self.data)),
+            ("data.preset", text(&self.preset)),
             ("tracking.uri", text(&self.tracking_uri)),
             ("tracking.experiment", text(&self.experiment)),
             ("tracking.run_name", text(&self.run_name)),
@@ -532,7 +558,9 @@ impl InspectArgs {
     /// # Errors
     /// As [`ConfigArgs::resolve`].
     pub fn resolve(&self) -> Result<Config, Failure> {
-        self.common.config.resolve(vec![("data.paths", paths(&self.data))])
+        self.common
+            .config
+            .resolve(vec![("data.paths", paths(&self.data)), ("data.preset", self.preset.clone().map(Value::String))])
     }
 }
 

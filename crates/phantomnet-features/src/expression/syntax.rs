@@ -14,7 +14,7 @@ use crate::ExpressionError;
 use crate::error::quoted;
 
 /// Longest expression, in bytes: room for a list of some thousand names.
-const MAX_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 
 /// Most tokens on the way from the outermost level to any place of the text, those between two commas counted anew.
 /// The tree is never deeper: `a + b + c` is as deep as it has operators. Chains of 500 terms have been evaluated on the
@@ -58,9 +58,7 @@ pub(super) fn parse(name: &str, sql: &str) -> Result<Expr, ExpressionError> {
     if sql.len() > MAX_BYTES {
         return Err(ExpressionError::TooLong { name: name.to_owned(), n_bytes: sql.len(), limit: MAX_BYTES });
     }
-    let syntax = |reason: &str| ExpressionError::Syntax { name: name.to_owned(), reason: quoted(reason) };
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| syntax(&e.to_string()))?;
+    let tokens = tokens(name, sql)?;
     let too_deep = |limit| ExpressionError::TooDeep { name: name.to_owned(), limit };
     let deepest = deepest(&tokens);
     if deepest.tokens > MAX_DEPTH {
@@ -69,7 +67,9 @@ pub(super) fn parse(name: &str, sql: &str) -> Result<Expr, ExpressionError> {
     if deepest.retried > MAX_RETRIED {
         return Err(too_deep(MAX_RETRIED));
     }
-    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_NESTING).with_tokens_with_locations(tokens);
+    let syntax = |reason: &str| syntax_error(name, reason);
+    let mut parser =
+        Parser::new(&GenericDialect {}).with_recursion_limit(MAX_NESTING).with_tokens_with_locations(tokens);
     let tree = parser.parse_expr().map_err(|e| match e {
         ParserError::RecursionLimitExceeded => too_deep(MAX_NESTING),
         ParserError::TokenizerError(reason) | ParserError::ParserError(reason) => syntax(&reason),
@@ -80,6 +80,15 @@ pub(super) fn parse(name: &str, sql: &str) -> Result<Expr, ExpressionError> {
     }
     let start = rest.span.start;
     Err(syntax(&format!("it ends before `{}`{start}", rest.token)))
+}
+
+/// The words and signs of a text, and the blanks and comments between them.
+pub(super) fn tokens(name: &str, sql: &str) -> Result<Vec<TokenWithSpan>, ExpressionError> {
+    Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|e| syntax_error(name, &e.to_string()))
+}
+
+fn syntax_error(name: &str, reason: &str) -> ExpressionError {
+    ExpressionError::Syntax { name: name.to_owned(), reason: quoted(reason) }
 }
 
 /// What lies on the way from the outermost level to a place of the text.

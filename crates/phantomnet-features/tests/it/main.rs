@@ -3,8 +3,10 @@
 // Clippy knows test functions, not the functions they share.
 #![allow(clippy::unwrap_used)]
 
+mod aliases;
 mod expressions;
 mod functions;
+mod presets;
 mod slt;
 mod source;
 

@@ -9,6 +9,7 @@ mod load_test;
 pub(crate) mod models;
 pub(crate) mod predict;
 mod predict_output;
+pub(crate) mod presets;
 mod promote;
 pub(crate) mod runs;
 mod show_run;

@@ -68,12 +68,24 @@ pub const KEYS: &[Key] = &[
         "",
         "Format of all files; otherwise each is told by its name and first bytes.",
     ),
+    key(
+        "data.preset",
+        Kind::Text,
+        "",
+        "Sensor whose log the data are: a name of `phantomnet presets list`, or a file ending in `.toml`. It gives `data.format`, `data.fields`, `columns`, label and features (`docs/reference/presets.md`); what the configuration says itself counts before it.",
+    ),
     key("data.columns", Kind::Texts, "", "Column names, in order, for files of separated values without a header."),
     key(
         "data.types",
         Kind::TextTable,
         "",
         "Column types that are not to be inferred: `integer`, `number`, `boolean` or `text` by column name.",
+    ),
+    key(
+        "data.fields",
+        Kind::TextTable,
+        "",
+        "Columns that the data may lack, with their type as in `data.types`, which counts before this: where they do, all values are missing. Those of the preset are added.",
     ),
     key(
         "data.max_rejected",
@@ -92,6 +104,12 @@ pub const KEYS: &[Key] = &[
         Kind::Bool,
         "false",
         "Marks the data as made up; shown wherever results are. Files named on the command line reset it.",
+    ),
+    key(
+        "columns",
+        Kind::TextTable,
+        "",
+        "Common columns: name = SQL expression over the columns of the data, no other common one. Label, weight and features read them as if they were columns of the data, and before one of the same name. Those of the preset are added.",
     ),
     key("label.name", Kind::Text, r#""label""#, "Name of the label in reports and runs."),
     key(

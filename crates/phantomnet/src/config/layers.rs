@@ -1,8 +1,9 @@
-//! Where configuration comes from: the environment, then the file, then the flags, each over the last, and defaults for
-//! what none of them gives.
+//! Where configuration comes from: the environment, then the preset, the file and the flags, each over the last, and
+//! defaults for what none of them gives.
 
 use std::path::Path;
 
+use phantomnet_features::Preset;
 use toml::{Table, Value};
 
 use super::keys::{self, KEYS, Kind};
@@ -39,6 +40,28 @@ impl Layer {
         Self { table, ..Self::default() }
     }
 
+    /// What a preset proposes: format, features and, if it is asked for, the label. Its fields and common columns join those
+    /// of the other layers instead, so they are no part of this one.
+    pub fn preset(preset: &Preset, with_label: bool) -> Self {
+        let text = |text: &str| Value::String(text.to_owned());
+        let mut table = Table::new();
+        if let Some(format) = preset.format() {
+            set(&mut table, "data.format", text(format));
+        }
+        if let Some(label) = preset.label().filter(|_| with_label) {
+            set(&mut table, "label.name", text(&label.name));
+            set(&mut table, "label.expr", text(label.expr.trim()));
+            if let Some(positive) = &label.positive {
+                set(&mut table, "label.positive", text(positive));
+            }
+        }
+        if !preset.features().is_empty() {
+            let features = preset.features().iter().map(|(name, sql)| (name.clone(), text(sql.trim())));
+            set(&mut table, "features", Value::Table(features.collect()));
+        }
+        Self { table, ..Self::default() }
+    }
+
     /// A configuration file.
     ///
     /// # Errors
@@ -47,10 +70,10 @@ impl Layer {
         let source = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|e| Failure::config(format!("cannot read configuration `{source}`")).caused_by(e))?;
-        Self::text(&text, &source)
+        Self::parse(&text, &source)
     }
 
-    fn text(text: &str, source: &str) -> Result<Self, Failure> {
+    fn parse(text: &str, source: &str) -> Result<Self, Failure> {
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             let before = &text[..e.span().map_or(0, |s| s.start.min(text.len()))];
             let line = before.matches('\n').count() + 1;
@@ -84,10 +107,20 @@ impl Layer {
         get(&self.table, path).is_some() || self.single.iter().any(|(p, _)| inside(p))
     }
 
+    /// The value of a key in this layer.
+    fn value(&self, path: &str) -> Option<&Value> {
+        let single = self.single.iter().rev().find(|(p, _)| p == path).map(|(_, v)| v);
+        single.or_else(|| get(&self.table, path))
+    }
+
+    /// The text that this layer gives a key.
+    pub fn text(&self, path: &str) -> Option<String> {
+        self.value(path)?.as_str().map(str::to_owned)
+    }
+
     /// The `data.paths` of this layer.
     pub fn paths(&self) -> Option<Vec<String>> {
-        let single = self.single.iter().rev().find(|(p, _)| p == "data.paths").map(|(_, v)| v);
-        let list = single.or_else(|| get(&self.table, "data.paths"))?.as_array()?;
+        let list = self.value("data.paths")?.as_array()?;
         list.iter().map(|v| v.as_str().map(str::to_owned)).collect()
     }
 }
@@ -230,7 +263,7 @@ mod tests {
 
     fn merged(file: &str, flags: &[&str]) -> Table {
         let flags = flags.iter().map(|f| f.split_once('=').unwrap()).map(|(k, v)| (k.to_owned(), parse_value(v)));
-        let mut table = merge([Layer::text(file, "file").unwrap(), Layer::flags(flags.collect()).unwrap()]);
+        let mut table = merge([Layer::parse(file, "file").unwrap(), Layer::flags(flags.collect()).unwrap()]);
         add_defaults(&mut table, "random_forest");
         table
     }
@@ -238,7 +271,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_learner_and_never_over_what_is_given() {
         let defaults = |given: &str, learner: &str| {
-            let mut table = merge([Layer::text(given, "file").unwrap()]);
+            let mut table = merge([Layer::parse(given, "file").unwrap()]);
             add_defaults(&mut table, learner);
             ["bootstrap", "max_features", "category_order", "n_estimators"]
                 .map(|name| get(&table, &format!("model.{name}")).map(ToString::to_string).unwrap_or_default())
@@ -277,7 +310,7 @@ mod tests {
 
     #[test]
     fn mistakes_name_place_value_and_expectation() {
-        let error = |text: &str| Layer::text(text, "f.toml").unwrap_err().to_string();
+        let error = |text: &str| Layer::parse(text, "f.toml").unwrap_err().to_string();
         assert_eq!(
             error("[cv]\nn_folds = 'x'"),
             "`cv.n_folds` must be a whole number from 0 to 1000, got `\"x\"` (in f.toml)"

@@ -1,15 +1,17 @@
-//! The configuration: one TOML file, flags over it, environment and defaults below.
+//! The configuration: one TOML file, flags over it; preset, environment and defaults below.
 
 pub mod keys;
 pub mod layers;
+pub mod preset;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
+use phantomnet_features::{Aliases, ColumnType};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, nearest};
 use layers::{Layer, add_defaults, get, merge};
 
 /// File that is read when no other is named and it exists.
@@ -21,6 +23,9 @@ pub const DEFAULT_FILE: &str = "phantomnet.toml";
 pub struct Config {
     /// Events.
     pub data: Data,
+    /// Common columns: name to expression over the columns of the data.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
     /// What is to be predicted.
     pub label: Label,
     /// Name to expression, in the order of the file, which the matrix follows.
@@ -58,9 +63,13 @@ pub struct Data {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
     pub max_rejected: f64,
     pub ignore: Vec<String>,
     pub synthetic: bool,
@@ -180,8 +189,18 @@ fn names_the_same_files(file: &Layer, flags: &Layer) -> bool {
     named.iter().all(|path| described.contains(path))
 }
 
+/// The type of a name that stands at `key`.
+fn column_type(key: &str, name: &str) -> Result<ColumnType, Failure> {
+    const NAMES: [&str; 4] = ["integer", "number", "boolean", "text"];
+    ColumnType::from_name(name).ok_or_else(|| {
+        Failure::config(format!("`{key}` must be `{}`, got `{name}`", NAMES.join("` or `")))
+            .maybe_hint(nearest(name, NAMES).map(|near| format!("did you mean `{near}`?")))
+    })
+}
+
 impl Config {
-    /// Resolves the configuration: `flags` over `file` over `environment` over defaults.
+    /// Resolves the configuration: `flags` over `file` over the preset that one of them names over `environment` over
+    /// defaults.
     ///
     /// # Errors
     /// A [`Failure`] of kind config that names key, value and what was expected.
@@ -189,7 +208,12 @@ impl Config {
         // The mark speaks of the files it stands beside; other files are not those.
         let other_files = flags.gives("data.paths") && !flags.gives("data.synthetic");
         let same_files = other_files && file.as_ref().is_some_and(|f| names_the_same_files(f, &flags));
-        let layers: Vec<Layer> = [Some(environment), file, Some(flags)].into_iter().flatten().collect();
+        let named = flags.text("data.preset").or_else(|| file.as_ref().and_then(|f| f.text("data.preset")));
+        let preset = named.map(|name| preset::open(&name)).transpose()?;
+        // A label has its name and its classes; those of the preset say nothing of another.
+        let own_label = flags.gives("label.expr") || file.as_ref().is_some_and(|f| f.gives("label.expr"));
+        let below = preset.as_deref().map(|preset| Layer::preset(preset, !own_label));
+        let layers: Vec<Layer> = [Some(environment), below, file, Some(flags)].into_iter().flatten().collect();
         // Hyperparameters from below the layer that chose the learner were meant for the one chosen there.
         let chosen_in = layers.iter().rposition(|l| l.gives("model.kind")).unwrap_or(0);
         let given: Vec<&'static str> = keys::KEYS
@@ -210,6 +234,13 @@ impl Config {
             Failure::config(format!("configuration: {}", e.message().replace('\n', ", ")))
         })?;
         config.keep_only_params_of_the_learner(&learner, &given)?;
+        if let Some(preset) = &preset {
+            config.add_columns_of(preset);
+        }
+        for (column, name) in &config.data.fields {
+            column_type(&format!("data.fields.{column}"), name)?;
+        }
+        config.aliases()?;
         if config.cv.n_folds == 1 {
             return Err(Failure::config("`cv.n_folds` must be 0 or at least 2, got `1`"));
         }
@@ -232,6 +263,38 @@ impl Config {
             self.model.remove(name);
         }
         Ok(())
+    }
+
+    /// Fields and common columns of the preset, unless the configuration has its own of the name.
+    fn add_columns_of(&mut self, preset: &phantomnet_features::Preset) {
+        for (name, column_type) in preset.fields().columns() {
+            self.data.fields.entry(name.clone()).or_insert_with(|| column_type.name().to_owned());
+        }
+        for (name, sql) in preset.columns() {
+            self.columns.entry(name.to_owned()).or_insert_with(|| sql.to_owned());
+        }
+    }
+
+    /// Common columns, those of the preset and the user's own: name to expression over the columns of the data.
+    pub fn columns(&self) -> &BTreeMap<String, String> {
+        &self.columns
+    }
+
+    /// The common columns as names that expressions may read.
+    ///
+    /// # Errors
+    /// A [`Failure`] of kind config when one is no SQL.
+    pub fn aliases(&self) -> Result<Aliases, Failure> {
+        Aliases::new(&self.columns).map_err(|error| {
+            let hint = error.hint();
+            Failure::config(format!("[columns]: {error}")).maybe_hint(hint)
+        })
+    }
+
+    /// Columns that the data may lack, with their types; `data.types` counts before them.
+    pub fn fields(&self) -> BTreeMap<String, ColumnType> {
+        let typed = |(name, word): (&String, &String)| Some((name.clone(), ColumnType::from_name(word)?));
+        self.data.fields.iter().filter_map(typed).collect()
     }
 
     /// The label's expression.

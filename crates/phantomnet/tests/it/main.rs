@@ -5,6 +5,7 @@
 mod layering;
 mod learners;
 mod models;
+mod presets;
 mod program;
 mod reference;
 mod runs;
