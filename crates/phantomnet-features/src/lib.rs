@@ -24,6 +24,6 @@ pub use label::{MAX_CLASSES, learn_classes, to_labels};
 pub use leak::{Overlap, overlaps};
 pub use matrix::{learn_schema, to_matrix};
 pub use source::{
-    EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, SourceError, ZeekLayout, expand_paths,
-    raw_lines, read_events, read_events_as,
+    DatabaseSource, EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, Selection, SourceError,
+    ZeekLayout, expand_paths, raw_lines, read_events, read_events_as,
 };

@@ -8,6 +8,8 @@
 //! is refused.
 
 mod cell;
+#[cfg_attr(not(all(test, feature = "databases")), allow(dead_code, reason = "the readers of events call it next"))]
+mod database;
 mod decoder;
 mod delimited;
 mod error;
@@ -35,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::ColumnType;
 
+pub use database::{DatabaseSource, Selection};
 pub use decoder::{LineDecoder, Reason};
 pub use error::SourceError;
 pub use parser::Layout;
