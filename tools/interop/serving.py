@@ -129,8 +129,11 @@ def postgresql_programs():
 
 
 @contextlib.contextmanager
-def postgresql(folder, log):
-    """A PostgreSQL server with its data in `folder`, which must not exist; gives the URI of an empty database."""
+def postgresql(folder, log, access=None, tls=None):
+    """A PostgreSQL server with its data in `folder`, which must not exist; gives the URI of an empty database.
+
+    `access`: lines of pg_hba.conf; by default all users of this machine are trusted. `tls`: files of its certificate and its key.
+    """
     programs = postgresql_programs()
     # It refuses to run as root.
     user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
@@ -142,6 +145,17 @@ def postgresql(folder, log):
                    check=True, stdout=log, stderr=log, cwd="/")
     command = [*user, programs / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
                "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+    if access:
+        (data / "pg_hba.conf").write_text(access)
+    if tls:
+        command += ["-c", "ssl=on"]
+        for option, file in zip(["ssl_cert_file", "ssl_key_file"], tls):
+            own = folder / file.name
+            shutil.copyfile(file, own)
+            own.chmod(0o600)
+            if user:
+                shutil.chown(own, "postgres")
+            command += ["-c", f"{option}={own}"]
     with group(command, stdout=log, stderr=log, cwd="/") as process:
         deadline = time.monotonic() + SERVER_TIMEOUT_S
         ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]

@@ -27,6 +27,6 @@ pub use leak::{Overlap, overlaps};
 pub use matrix::{learn_schema, to_matrix};
 pub use preset::{MAX_PRESET_BYTES, Preset, PresetError, PresetLabel, recognize};
 pub use source::{
-    Encoding, EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, SourceError, ZeekLayout,
-    expand_paths, raw_lines, read_events, read_events_as,
+    DatabaseSource, Encoding, EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, Selection,
+    SourceError, ZeekLayout, expand_paths, raw_lines, read_events, read_events_as,
 };

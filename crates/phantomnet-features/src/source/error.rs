@@ -164,6 +164,83 @@ pub enum SourceError {
     /// A thread that reads ended before its work did.
     #[error("reading was interrupted")]
     Interrupted,
+    /// A database URL that is not valid. Nothing here shows what could be a part of a password.
+    #[error("the `{scheme}` URL is not valid: {reason}")]
+    DatabaseUrl {
+        /// The kind of database.
+        scheme: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A database URL in a program that was built without databases.
+    #[error("this program is built without databases")]
+    DatabaseFeature,
+    /// A database that cannot be opened or connected to.
+    #[error("cannot open `{place}`")]
+    DatabaseOpen {
+        /// The URL without password and parameters.
+        place: String,
+        /// The system's or the server's reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What to do about it.
+        advice: Option<&'static str>,
+    },
+    /// A database of which neither a table nor a query is named.
+    #[error("nothing says which table of `{place}` holds the events")]
+    DatabaseSelection {
+        /// The URL without password and parameters.
+        place: String,
+        /// The names there are, at most 20 of them.
+        tables: Vec<String>,
+    },
+    /// A table that is not in the database, or that the user cannot see.
+    #[error("there is no table `{}` in `{place}`", visible(table, 200))]
+    DatabaseTable {
+        /// The URL without password and parameters.
+        place: String,
+        /// The name as given.
+        table: String,
+        /// The names most alike.
+        nearest: Vec<String>,
+        /// The names there are, at most 20 of them, where none is alike.
+        tables: Vec<String>,
+    },
+    /// A query that cannot be read from.
+    #[error("the query of `{place}` cannot be read: {reason}")]
+    DatabaseQuery {
+        /// The URL without password and parameters.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Rows that a database gives only in part.
+    #[error("cannot read `{place}` beyond row {n_rows}")]
+    DatabaseRead {
+        /// The URL without password and parameters.
+        place: String,
+        /// Rows read from it before.
+        n_rows: u64,
+        /// The system's or the server's reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What to do about it.
+        advice: Option<&'static str>,
+    },
+    /// A value of a database that is too large to be a field of an event.
+    #[error("column `{}` of row {row} of `{place}` holds {n_bytes} bytes, more than {limit}", visible(column, 200))]
+    DatabaseCell {
+        /// The URL without password and parameters.
+        place: String,
+        /// The row, counted from 1.
+        row: u64,
+        /// The column.
+        column: String,
+        /// Bytes of the value, as the database sends it.
+        n_bytes: usize,
+        /// The most that are read.
+        limit: usize,
+    },
     /// A file that is not what it was when its events were read.
     #[error("`{}` has changed since it was read: there is no record at line {line}", path.display())]
     Changed {
@@ -193,8 +270,37 @@ impl SourceError {
                 "look at the line; set `data.format` or `data.columns` if the file is misread, or raise `data.max_rejected`"
             }
             Self::Changed { .. } => "read the events again",
+            Self::DatabaseUrl { scheme: "postgres", .. } => {
+                "write postgres://user@host:5432/database?table=events; in a user name or password `/ ? @ : %` are \
+                 `%2F %3F %40 %3A %25`, or set PGPASSWORD"
+            }
+            Self::DatabaseUrl { .. } => {
+                "write sqlite:///relative.db?table=events or sqlite:////absolute/path.db?table=events"
+            }
+            Self::DatabaseFeature => "build it with the cargo feature `databases`",
+            Self::DatabaseOpen { advice, .. } | Self::DatabaseRead { advice, .. } => return advice.map(str::to_owned),
+            Self::DatabaseSelection { tables, .. } => {
+                return Some(format!("add `?table=NAME` or `?query=SELECT ...` to the URL; {}", listed(tables)));
+            }
+            Self::DatabaseTable { nearest, tables, .. } if nearest.is_empty() => return Some(listed(tables)),
+            Self::DatabaseTable { nearest, .. } => return Some(format!("did you mean {}?", names(nearest, " or "))),
+            Self::DatabaseQuery { .. } => "give one statement that returns rows, each column under a name of its own",
+            Self::DatabaseCell { .. } => {
+                "leave the column out, or shorten it: `left(column, 10000)`, `substr(column, 1, 10000)`"
+            }
             _ => return None,
         };
         Some(hint.to_owned())
     }
+}
+
+fn listed(tables: &[String]) -> String {
+    match tables {
+        [] => "it has no tables that this user can read".to_owned(),
+        tables => format!("its tables are {}", names(tables, ", ")),
+    }
+}
+
+fn names(tables: &[String], separator: &str) -> String {
+    tables.iter().map(|name| format!("`{}`", visible(name, 200))).collect::<Vec<_>>().join(separator)
 }

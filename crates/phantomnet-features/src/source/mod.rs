@@ -11,6 +11,8 @@
 mod blocks;
 mod cell;
 mod columns;
+#[cfg_attr(not(all(test, feature = "databases")), allow(dead_code, reason = "the readers of events call it next"))]
+mod database;
 mod decode;
 mod decoder;
 mod delimited;
@@ -41,6 +43,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::ColumnType;
 
+pub use database::{DatabaseSource, Selection};
 pub use decoder::{LineDecoder, Reason};
 pub use error::SourceError;
 pub use latin1::Encoding;
