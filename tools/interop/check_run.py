@@ -88,7 +88,7 @@ def check_dataset(run):
 
 def check_artifacts(client, run, printed, folder):
     names = {entry.path for entry in client.list_artifacts(run.info.run_id)}
-    for name in ARTIFACTS + (["rejected.csv"] if printed["n_rejected"] else []):
+    for name in ARTIFACTS + (["rejected.jsonl"] if printed["n_rejected"] else []):
         check(f"artifact {name}", name in names, sorted(names))
     plots = [entry.path for entry in client.list_artifacts(run.info.run_id, "plots")]
     for kind in ["svg", "png"]:

@@ -27,6 +27,7 @@ pub use leak::{Overlap, overlaps};
 pub use matrix::{learn_schema, to_matrix};
 pub use preset::{MAX_PRESET_BYTES, Preset, PresetError, PresetLabel, recognize};
 pub use source::{
-    DatabaseSource, Encoding, EventStream, Format, Layout, LineDecoder, RawBatch, ReadOptions, Reason, Selection,
-    SourceError, ZeekLayout, expand_paths, raw_lines, read_events, read_events_as,
+    Converted, DatabaseSource, Encoding, EventStream, Format, Layout, LineDecoder, ROW_ID, RawBatch, ReadOptions,
+    Reason, Selection, SourceError, Variables, ZeekLayout, convert_events, expand_paths, raw_lines, read_columns,
+    read_events, read_events_as, type_reasons,
 };

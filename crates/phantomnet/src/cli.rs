@@ -31,6 +31,8 @@ pub enum Command {
     Latency(LatencyArgs),
     /// What is in the data: columns, types, missing values, rejected lines, label balance, leaks
     Inspect(InspectArgs),
+    /// Events written as typed Parquet with a row number, the form that is read fastest
+    Convert(ConvertArgs),
     /// Presets: what the fields of a sensor's log mean
     #[command(subcommand)]
     Presets(PresetsCommand),
@@ -174,6 +176,20 @@ pub struct LatencyArgs {
 pub struct InspectArgs {
     /// Files, folders or globs of events [default: data.paths]
     pub data: Vec<String>,
+    /// Sensor whose log the data are: a name of `phantomnet presets list`, or a .toml file of your own
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "documented on the type")]
+    pub common: CommonArgs,
+}
+
+/// Flags of `convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Files, folders, globs or databases of events, and last the Parquet file to write
+    #[arg(required = true, num_args = 2.., value_names = ["DATA", "OUT.parquet"])]
+    pub paths: Vec<String>,
     /// Sensor whose log the data are: a name of `phantomnet presets list`, or a .toml file of your own
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
@@ -561,6 +577,19 @@ impl InspectArgs {
         self.common
             .config
             .resolve(vec![("data.paths", paths(&self.data)), ("data.preset", self.preset.clone().map(Value::String))])
+    }
+}
+
+impl ConvertArgs {
+    /// The configuration that these flags resolve to, and the file to write.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::resolve`].
+    pub fn resolve(&self) -> Result<(Config, PathBuf), Failure> {
+        let (out, data) = self.paths.split_last().ok_or_else(|| Failure::config("nothing is named to convert"))?;
+        let preset = self.preset.clone().map(Value::String);
+        let config = self.common.config.resolve(vec![("data.paths", paths(data)), ("data.preset", preset)])?;
+        Ok((config, PathBuf::from(out)))
     }
 }
 

@@ -22,6 +22,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args),
         Command::Latency(args) => commands::latency::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Convert(args) => commands::convert::run(&args),
         Command::Presets(command) => commands::presets::run(&command),
         Command::Runs(command) => commands::runs::run(&command),
         Command::Models(command) => commands::models::run(&command),

@@ -161,6 +161,15 @@ pub enum SourceError {
         /// The value.
         got: f64,
     },
+    /// A file that cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's or the writer's reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A thread that reads ended before its work did.
     #[error("reading was interrupted")]
     Interrupted,

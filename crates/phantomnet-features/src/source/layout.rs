@@ -111,7 +111,7 @@ pub(crate) fn read_layout(
             whole(Layout::Lines { column })
         }
         Format::Http => whole(Layout::Http),
-        Format::Csv | Format::Tsv | Format::Psv | Format::Parquet => {
+        Format::Csv | Format::Tsv | Format::Psv | Format::Parquet | Format::Database => {
             let delimiter = format.delimiter().unwrap_or(b',');
             delimited(text, delimiter, terminator, ended, columns, options.max_line_bytes)
         }

@@ -11,7 +11,8 @@
 mod blocks;
 mod cell;
 mod columns;
-#[cfg_attr(not(all(test, feature = "databases")), allow(dead_code, reason = "the readers of events call it next"))]
+mod convert;
+#[cfg_attr(not(feature = "databases"), allow(dead_code, reason = "errors of databases that cannot come"))]
 mod database;
 mod decode;
 mod decoder;
@@ -27,6 +28,7 @@ mod parquet;
 mod path;
 mod raw;
 mod read;
+mod reasons;
 mod row;
 mod row_json;
 mod scan;
@@ -43,14 +45,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::ColumnType;
 
-pub use database::{DatabaseSource, Selection};
+pub use convert::{Converted, ROW_ID, convert_events};
+pub use database::{DatabaseSource, Selection, Variables};
 pub use decoder::{LineDecoder, Reason};
 pub use error::SourceError;
 pub use latin1::Encoding;
 pub use layout::Layout;
 pub use path::expand_paths;
 pub use raw::raw_lines;
-pub use read::{read_events, read_events_as};
+pub use read::{read_columns, read_events, read_events_as};
+pub use reasons::type_reasons;
 pub use row_json::row_as_json;
 pub use stream::{EventStream, RawBatch};
 pub use zeek::ZeekLayout;
@@ -76,6 +80,8 @@ pub enum Format {
     Lines,
     /// Raw HTTP/1.x requests with blank lines in between.
     Http,
+    /// Rows of a database. No name in configurations: its URL tells.
+    Database,
 }
 
 impl Format {
@@ -100,7 +106,7 @@ impl Format {
             Self::Csv => Some(b','),
             Self::Tsv => Some(b'\t'),
             Self::Psv => Some(b'|'),
-            Self::JsonLines | Self::Zeek | Self::Parquet | Self::Lines | Self::Http => None,
+            Self::JsonLines | Self::Zeek | Self::Parquet | Self::Lines | Self::Http | Self::Database => None,
         }
     }
 }
@@ -116,8 +122,12 @@ pub struct ReadOptions {
     pub types: BTreeMap<String, ColumnType>,
     /// Share of the records that may be rejected, 0 to 1; default 0.01.
     pub max_rejected: f64,
-    /// Columns that there are even if no file holds them, all NULL then. Their types count only in that case.
+    /// Types of columns that there are even if no file holds them, all NULL then. `types` count first.
     pub expected: BTreeMap<String, ColumnType>,
+    /// Table or query of databases whose URL names none.
+    pub selection: Option<Selection>,
+    /// Variables of the environment that complete the URLs of databases.
+    pub variables: Variables,
     /// What the bytes of files are. Default: UTF-8, or UTF-16 by its mark, or Latin-1 where they look like it.
     pub encoding: Option<Encoding>,
     /// Whether a cell that is not of the type given for its column rejects the record. Default: it is NULL and counted.
@@ -142,6 +152,8 @@ impl Default for ReadOptions {
             types: BTreeMap::new(),
             max_rejected: 0.01,
             expected: BTreeMap::new(),
+            selection: None,
+            variables: Variables::default(),
             encoding: None,
             reject_misfits: false,
             threads: None,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use memchr::{memchr_iter, memrchr};
 use sha2::{Digest, Sha256};
 
+use crate::source::database::DatabaseSource;
 use crate::source::error::SourceError;
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
@@ -41,6 +42,8 @@ pub(crate) struct Head {
     pub(crate) is_all: bool,
     /// Names that had to be changed, for people.
     pub(crate) warnings: Vec<String>,
+    /// The database, where it is one.
+    pub(crate) database: Option<DatabaseSource>,
 }
 
 impl Head {
@@ -79,6 +82,7 @@ impl Head {
             lines: Vec::new(),
             is_all,
             warnings,
+            database: None,
         };
         if format == Format::Parquet {
             return Ok(head);
@@ -103,9 +107,31 @@ impl Head {
         Ok(head)
     }
 
+    /// What is known of a database before it is asked.
+    pub(crate) fn database(source: DatabaseSource) -> Self {
+        Self {
+            path: source.display().into(),
+            format: Format::Database,
+            terminator: b'\n',
+            encoding: None,
+            layout: None,
+            start: 0,
+            start_line: 0,
+            lines: Vec::new(),
+            is_all: true,
+            warnings: Vec::new(),
+            database: Some(source),
+        }
+    }
+
+    /// Whether rows come as columns, not as a text.
+    pub(crate) fn is_columnar(&self) -> bool {
+        matches!(self.format, Format::Parquet | Format::Database)
+    }
+
     /// Whether there is nothing in the file.
     pub(crate) fn is_empty(&self) -> bool {
-        self.layout.is_none() && self.format != Format::Parquet
+        self.layout.is_none() && !self.is_columnar()
     }
 
     /// How records are laid out; for Parquet as [`raw_lines`](crate::raw_lines) gives them.

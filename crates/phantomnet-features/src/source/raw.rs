@@ -31,7 +31,7 @@ pub fn raw_lines(events: &Events, rows: &[usize]) -> Result<Vec<String>, SourceE
     }
     for (file, wanted) in wanted {
         let file = &events.files[file as usize];
-        if file.format == Format::Parquet {
+        if matches!(file.format, Format::Parquet | Format::Database) {
             for &i in wanted.values().flatten() {
                 found[i] = serde_json::Value::Object(row_as_json(&events.batch, rows[i])).to_string();
             }

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array};
 use arrow_schema::DataType;
 use sha2::{Digest, Sha256};
 
 use crate::events::{ColumnType, EventSchema, Events, Place, Places, Rejected, RejectedLine, SourceFile};
 use crate::source::cell::Kinds;
 use crate::source::columns::{Columns, Finished, Plan, convert, kinds_of};
+use crate::source::database::DatabaseSource;
 use crate::source::excerpt::visible;
 use crate::source::open::Head;
+use crate::source::reasons::nearly_numbers;
 use crate::source::row::{MAX_COLUMNS, Names, Row};
 use crate::source::scan::{FileEnd, Gather, Part, Visit, decode_head, scan};
-use crate::source::{Format, ReadOptions, SourceError, path};
+use crate::source::{ReadOptions, SourceError, path};
 
 /// Reads the events of files, folders and patterns, inferring the type of each column from all its cells.
 ///
@@ -27,8 +29,9 @@ use crate::source::{Format, ReadOptions, SourceError, path};
 /// Paths, formats and headers that cannot be read; `TooManyRejected` past `options.max_rejected`; `NoEvents`;
 /// `UnknownColumn` for a type given to a column that there is not.
 pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, SourceError> {
-    let given = Given { types: options.types.clone(), others: None };
-    let mut reading = read(paths, options, &Names::new(Vec::new(), true), &given)?;
+    let types = options.expected.iter().chain(&options.types).map(|(name, t)| (name.clone(), *t)).collect();
+    let given = Given { types, others: None };
+    let mut reading = read(paths, options, &Names::new(Vec::new(), true), given)?;
     for (name, column_type) in &options.expected {
         reading.table.expect(name, *column_type);
     }
@@ -39,6 +42,34 @@ pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, So
         return Err(SourceError::UnknownColumn { column: column.clone(), columns: columns.join(", ") });
     }
     reading.finish(Vec::new())
+}
+
+/// Reads the events as [`read_events`] does, but only some of their columns.
+///
+/// `choose` is given the columns that the beginnings of the files have, with the types that they seem to be of, and names those
+/// that are needed; where it cannot tell, all are read. A type may turn out to be wider once all cells are known.
+///
+/// # Errors
+/// Those of [`read_events`].
+pub fn read_columns(
+    paths: &[String],
+    options: &ReadOptions,
+    choose: impl FnOnce(&EventSchema) -> Option<Vec<String>>,
+) -> Result<Events, SourceError> {
+    let mut plans = Plans::new(paths, options, Names::new(Vec::new(), true))?;
+    let known = plans.schema();
+    // What is only told of Parquet files and databases by reading them is not known here.
+    let all_known = plans.heads.iter().all(|head| !head.is_columnar());
+    let Some(chosen) = Some(&known).filter(|_| all_known).and_then(choose) else {
+        return read_events(paths, options);
+    };
+    let is_chosen = |name: &&str| chosen.iter().any(|chosen| chosen == name);
+    let names: Vec<String> = known.names().filter(is_chosen).map(str::to_owned).collect();
+    if options.types.keys().any(|name| known.names().all(|known| known != name)) {
+        return read_events(paths, options);
+    }
+    plans.names = Names::new(names, false);
+    plans.read()?.finish(Vec::new())
 }
 
 /// Reads events under the schema of a trained model.
@@ -52,7 +83,7 @@ pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, So
 pub fn read_events_as(paths: &[String], options: &ReadOptions, schema: &EventSchema) -> Result<Events, SourceError> {
     let given = Given { types: schema.columns().iter().cloned().collect(), others: Some(ColumnType::Text) };
     let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
-    let reading = read(paths, options, &names, &given)?;
+    let reading = read(paths, options, &names, given)?;
     let is_absent = |name: &&str| !reading.table.columns.iter().any(|c| c.name == *name && c.is_present);
     let absent = schema.names().filter(is_absent).map(str::to_owned).collect();
     reading.finish(absent)
@@ -71,35 +102,127 @@ impl Given {
     }
 }
 
-/// Reads all columns, or those that are in `names`. The type of a column that is not given is the narrowest that keeps all of its
-/// cells: it is guessed from the beginnings of the files, and where the guess does not hold all is read once more.
+/// Reads all columns, or those that are in `names`.
 fn read<'a>(
     paths: &[String],
     options: &'a ReadOptions,
     names: &Names,
-    given: &Given,
+    given: Given,
 ) -> Result<Reading<'a>, SourceError> {
-    if !(0.0..=1.0).contains(&options.max_rejected) {
-        return Err(SourceError::MaxRejected { got: options.max_rejected });
+    Plans::of(paths, options, names.clone(), given)?.read()
+}
+
+/// What is read, and how: the type of a column that is not given is the narrowest that keeps all of its cells. It is guessed from
+/// the beginnings of the files, and where the guess does not hold all is read once more. A guess that all cells were asked about
+/// holds, so there are few rounds.
+pub(crate) struct Plans<'a> {
+    options: &'a ReadOptions,
+    names: Names,
+    given: Given,
+    heads: Vec<Head>,
+    warnings: Vec<String>,
+    guess: Guess,
+    /// Columns by name in order of appearance, as far as they are known.
+    known: Vec<(String, ColumnType)>,
+}
+
+impl<'a> Plans<'a> {
+    pub(crate) fn new(paths: &[String], options: &'a ReadOptions, names: Names) -> Result<Self, SourceError> {
+        let types = options.expected.iter().chain(&options.types).map(|(name, t)| (name.clone(), *t)).collect();
+        Self::of(paths, options, names, Given { types, others: None })
     }
-    let (paths, warnings) = path::expand(paths)?;
-    let heads = paths.iter().map(|path| Head::read(path, options)).collect::<Result<Vec<_>, _>>()?;
-    let mut guess = Guess::default();
-    let mut known = Joined::default();
-    for head in heads.iter().filter(|head| head.format != Format::Parquet) {
-        known.add(decode_head(head, options, &Table { names, given, guess: &guess, strict: false }));
+
+    fn of(paths: &[String], options: &'a ReadOptions, names: Names, given: Given) -> Result<Self, SourceError> {
+        if !(0.0..=1.0).contains(&options.max_rejected) {
+            return Err(SourceError::MaxRejected { got: options.max_rejected });
+        }
+        let (heads, warnings) = heads(paths, options)?;
+        let mut plans = Self { options, names, given, heads, warnings, guess: Guess::default(), known: Vec::new() };
+        let mut begun = Joined::default();
+        for head in plans.heads.iter().filter(|head| !head.is_columnar()) {
+            begun.add(decode_head(head, options, &plans.table()));
+        }
+        plans.take_note(&begun);
+        Ok(plans)
     }
-    guess.learn(&known);
-    loop {
-        let mut reading = Reading::new(options, &heads, warnings.clone());
-        let visit = Table { names, given, guess: &guess, strict: options.reject_misfits };
-        scan(&heads, options, &visit, &mut reading)?;
-        // A guess that all cells were asked about holds: each round can only be followed by one in which nothing is new.
-        if !guess.learn(&reading.table) {
-            reading.check(&heads)?;
-            return Ok(reading);
+
+    fn read(&mut self) -> Result<Reading<'a>, SourceError> {
+        loop {
+            let mut reading = self.reading();
+            scan(&self.heads, self.options, &self.table(), &mut reading)?;
+            if !self.learn(&reading) {
+                self.check(&mut reading)?;
+                return Ok(reading);
+            }
         }
     }
+
+    pub(crate) fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+
+    pub(crate) fn table(&self) -> Table<'_> {
+        let (names, given, guess) = (&self.names, &self.given, &self.guess);
+        Table { names, given, guess, strict: self.options.reject_misfits }
+    }
+
+    /// For a round of reading.
+    pub(crate) fn reading(&self) -> Reading<'a> {
+        Reading::new(self.options, &self.heads, self.warnings.clone())
+    }
+
+    /// The columns that are known so far.
+    pub(crate) fn schema(&self) -> EventSchema {
+        // Names come once, as they do in what was found.
+        EventSchema::new(self.known.clone()).unwrap_or_default()
+    }
+
+    /// Takes over what was found; whether all must be read again under it.
+    pub(crate) fn learn(&mut self, reading: &Reading<'_>) -> bool {
+        self.take_note(&reading.table)
+    }
+
+    pub(crate) fn check(&self, reading: &mut Reading<'_>) -> Result<(), SourceError> {
+        reading.check(&self.heads)
+    }
+
+    fn take_note(&mut self, found: &Joined) -> bool {
+        let is_new = self.guess.learn(found);
+        self.known = found.columns.iter().map(|column| (column.name.clone(), column.column_type())).collect();
+        for (name, column_type) in &mut self.known {
+            *column_type = self.guess.types.get(name).copied().unwrap_or(*column_type);
+        }
+        for (name, column_type) in &self.options.expected {
+            if !self.known.iter().any(|(known, _)| known == name) && self.names.is_open() {
+                self.known.push((name.clone(), *column_type));
+            }
+        }
+        is_new
+    }
+}
+
+/// What is known of files and databases before they are read, and what a person should know.
+fn heads(paths: &[String], options: &ReadOptions) -> Result<(Vec<Head>, Vec<String>), SourceError> {
+    let (mut heads, mut files) = (Vec::new(), Vec::new());
+    for path in paths {
+        match DatabaseSource::parse(path).transpose()? {
+            Some(source) => {
+                let source = source.with_variables(|name| options.variables.0.get(name).cloned())?;
+                let source = match &options.selection {
+                    Some(selection) if !source.has_selection() => source.with(selection.clone()),
+                    _ => source,
+                };
+                heads.push(Head::database(source));
+            }
+            None => files.push(path.clone()),
+        }
+    }
+    let (found, warnings) =
+        if files.is_empty() && !heads.is_empty() { (Vec::new(), Vec::new()) } else { path::expand(&files)? };
+    let files = found.iter().map(|path| Head::read(path, options)).collect::<Result<Vec<_>, _>>()?;
+    // Databases come first, whatever the order of the paths.
+    heads.extend(files);
+    Ok((heads, warnings))
 }
 
 /// What is believed of columns whose types are not given.
@@ -130,7 +253,7 @@ impl Guess {
             let column_type = kinds.column_type();
             // Integers are numbers as they are; all else must be read under its type.
             let fits = |part: &ArrayRef| {
-                part.null_count() == part.len() && !column.has_misfits
+                part.len() > 0 && part.null_count() == part.len() && !column.has_misfits
                     || part.data_type() == &column_type.data_type()
                     || (column_type == ColumnType::Number && part.data_type() == &ColumnType::Integer.data_type())
             };
@@ -142,7 +265,7 @@ impl Guess {
 }
 
 /// Gathers records into columns.
-struct Table<'a> {
+pub(crate) struct Table<'a> {
     names: &'a Names,
     given: &'a Given,
     guess: &'a Guess,
@@ -159,9 +282,18 @@ impl Table<'_> {
 
 /// Columns of a block.
 pub(crate) struct Gathered {
-    columns: Vec<(String, Plan, Finished)>,
+    pub(crate) columns: Vec<(String, Plan, Finished)>,
     objects: Vec<String>,
     overflowed: bool,
+}
+
+impl Gathered {
+    /// Keeps what is known of the cells, and not the cells. Parts without cells are like parts of a fitting type.
+    pub(crate) fn forget_cells(&mut self) {
+        for (_, _, column) in &mut self.columns {
+            column.array = new_empty_array(column.array.data_type());
+        }
+    }
 }
 
 impl Visit for Table<'_> {
@@ -261,7 +393,10 @@ impl Joined {
             joined.kinds.join(column.kinds);
             joined.n_unparsed += column.n_unparsed;
             joined.column_type = if plan.given { plan.column_type } else { joined.column_type };
-            if column.array.null_count() < n_rows || joined.is_given {
+            // A part without cells stands for its type, where cells were let go.
+            if column.array.null_count() < n_rows && (n_rows == column.array.len() || !column.kinds.is_empty())
+                || joined.is_given
+            {
                 joined.parts.push((start, column.array));
             }
         }
@@ -339,14 +474,14 @@ impl JoinedColumn {
 }
 
 /// What has been read of some files.
-struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     options: &'a ReadOptions,
     table: Joined,
     places: Places,
-    files: Vec<SourceFile>,
-    rejected: Rejected,
+    pub(crate) files: Vec<SourceFile>,
+    pub(crate) rejected: Rejected,
     fingerprint: Sha256,
-    warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     n_lossy: u64,
 }
 
@@ -417,6 +552,14 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// Columns, number of rows, and columns with cells that are not of their given type.
+    pub(crate) fn summary(&self) -> Result<(EventSchema, u64, Vec<(String, u64)>), SourceError> {
+        let columns = self.table.columns.iter();
+        let schema = EventSchema::new(columns.clone().map(|c| (c.name.clone(), c.column_type())).collect())?;
+        let unparsed = columns.filter(|c| c.n_unparsed > 0).map(|c| (c.name.clone(), c.n_unparsed)).collect();
+        Ok((schema, self.table.n_rows as u64, unparsed))
+    }
+
     fn finish(mut self, absent: Vec<String>) -> Result<Events, SourceError> {
         let n_rows = self.table.n_rows;
         let (mut columns, mut arrays, mut unparsed) = (Vec::new(), Vec::new(), Vec::new());
@@ -444,7 +587,7 @@ impl<'a> Reading<'a> {
         let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)
             .expect("arrays are as long as the table and of the schema's types");
         let fingerprint = self.fingerprint.finalize();
-        Ok(Events {
+        let mut events = Events {
             batch,
             schema,
             places: self.places,
@@ -455,7 +598,10 @@ impl<'a> Reading<'a> {
             absent,
             warnings: self.warnings,
             options: self.options.clone(),
-        })
+        };
+        let nearly = nearly_numbers(&events);
+        events.warnings.extend(nearly);
+        Ok(events)
     }
 }
 
@@ -483,6 +629,7 @@ impl Gather<Gathered> for Reading<'_> {
         if n > 0 {
             self.warnings.push(format!("`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD"));
         }
+        self.warnings.extend(end.warning.map(|warning| format!("`{path}`: {warning}")));
         if let Some(damage) = end.damage {
             let n_rows = self.files[file].n_rows;
             self.warnings.push(format!("`{path}` cannot be read beyond row {n_rows}: {damage}; what follows is lost"));

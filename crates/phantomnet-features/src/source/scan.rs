@@ -11,19 +11,25 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
+use sha2::{Digest, Sha256};
 
+use crate::source::ReadOptions;
 use crate::source::blocks::{Block, BlockKind, Cutter};
+use crate::source::database::DatabaseRows;
 use crate::source::decode::{Decoder, Step};
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::open::{Content, Head};
 use crate::source::parquet;
 use crate::source::row::{Names, Row};
-use crate::source::{Format, ReadOptions};
+use crate::source::row_json::value_as_json;
 
 /// Blocks of one file that are being worked on at most.
 const BLOCKS_IN_FLIGHT: usize = 4;
+
+/// Rows of a database that are asked for at a time.
+const DATABASE_ROWS: usize = 8192;
 
 /// What is made of the records of a block.
 pub(crate) trait Visit: Sync {
@@ -80,6 +86,8 @@ pub(crate) struct FileEnd {
     pub(crate) digest: [u8; 32],
     /// Why it cannot be read to its end.
     pub(crate) damage: Option<String>,
+    /// What else a person should know.
+    pub(crate) warning: Option<String>,
 }
 
 /// What a pass tells as it goes on.
@@ -126,7 +134,7 @@ pub(crate) fn scan<V: Visit>(
     let n_threads = options
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get);
-    let n_texts = heads.iter().filter(|head| head.format != Format::Parquet).count();
+    let n_texts = heads.iter().filter(|head| !head.is_columnar()).count();
     let is_small = heads.iter().all(|head| head.is_all);
     if n_threads == 1 || (is_small && options.threads.is_none()) {
         return scan_inline(heads, options, visit, gather);
@@ -150,7 +158,7 @@ pub(crate) fn scan<V: Visit>(
                 loop {
                     let file = next_file.fetch_add(1, Ordering::Relaxed);
                     let Some(head) = heads.get(file) else { return };
-                    if head.format == Format::Parquet {
+                    if head.is_columnar() {
                         continue;
                     }
                     let mut index = 0;
@@ -214,7 +222,7 @@ fn put_together<V: Visit>(
     let mut blocks = BTreeMap::new();
     let mut ends = BTreeMap::new();
     for (file, head) in heads.iter().enumerate() {
-        if head.format == Format::Parquet {
+        if head.is_columnar() {
             columnar(file, head, options, visit, gather)?;
             continue;
         }
@@ -254,7 +262,7 @@ fn scan_inline<V: Visit>(
     gather: &mut dyn Gather<V::Out>,
 ) -> Result<(), SourceError> {
     for (file, head) in heads.iter().enumerate() {
-        if head.format == Format::Parquet {
+        if head.is_columnar() {
             columnar(file, head, options, visit, gather)?;
             continue;
         }
@@ -300,7 +308,7 @@ fn read_blocks(
         }
     }
     let (n_bytes, digest) = cutter.into_reader().measure();
-    Ok(FileEnd { n_bytes, digest, damage })
+    Ok(FileEnd { n_bytes, digest, damage, warning: None })
 }
 
 /// Takes the records of some bytes apart.
@@ -443,19 +451,57 @@ fn columnar<V: Visit>(
     gather: &mut dyn Gather<V::Out>,
 ) -> Result<(), SourceError> {
     let mut n_before = 0;
-    parquet::read(&head.path, &visit.names(), &mut |columns, n_rows| {
+    let mut take = |columns, n_rows: usize| {
         let out = visit.arrays(columns, n_rows);
         let starts = (0..n_rows as u32).map(|row| (row, 0)).collect();
         let part = Part { out, n_rows, starts, rejected: Vec::new(), n_lossy: 0, line: n_before, offset: 0 };
         n_before += n_rows as u64;
         gather.part(file, part)
-    })?;
-    let mut content = Content::open(&head.path, options, head.encoding)?;
-    std::io::copy(&mut content, &mut std::io::sink()).map_err(|source| SourceError::Read {
-        path: head.path.clone(),
-        n_rows: n_before,
-        source,
-    })?;
-    let (n_bytes, digest) = content.measure();
-    gather.end(file, FileEnd { n_bytes, digest, damage: None })
+    };
+    let end = match &head.database {
+        Some(database) => {
+            let mut rows = DatabaseRows::open(database)?;
+            let mut measure = Measure::default();
+            while let Some(arrays) = rows.next(DATABASE_ROWS)? {
+                let n_rows = arrays.first().map_or(0, |array| array.len());
+                arrays.iter().for_each(|array| measure.add(array));
+                take(rows.columns().iter().cloned().zip(arrays).collect(), n_rows)?;
+            }
+            measure.finish(rows.warning())
+        }
+        None => {
+            parquet::read(&head.path, &visit.names(), &mut take)?;
+            let mut content = Content::open(&head.path, options, None)?;
+            std::io::copy(&mut content, &mut std::io::sink()).map_err(|source| SourceError::Read {
+                path: head.path.clone(),
+                n_rows: n_before,
+                source,
+            })?;
+            let (n_bytes, digest) = content.measure();
+            FileEnd { n_bytes, digest, damage: None, warning: None }
+        }
+    };
+    gather.end(file, end)
+}
+
+/// Size and digest of rows that have no bytes of their own: of their values in order, as JSON.
+#[derive(Default)]
+struct Measure {
+    sha: Sha256,
+    n_bytes: u64,
+}
+
+impl Measure {
+    fn add(&mut self, array: &ArrayRef) {
+        for row in 0..array.len() {
+            let value = value_as_json(array, row).to_string();
+            self.sha.update(value.as_bytes());
+            self.sha.update(b"\n");
+            self.n_bytes += value.len() as u64 + 1;
+        }
+    }
+
+    fn finish(self, warning: Option<String>) -> FileEnd {
+        FileEnd { n_bytes: self.n_bytes, digest: self.sha.finalize().into(), damage: None, warning }
+    }
 }

@@ -2,17 +2,22 @@
 
 use std::process::ExitCode;
 
-use phantomnet_features::{Events, Expression, FeatureSet, learn_classes, overlaps, to_labels};
+use arrow_array::cast::AsArray;
+use phantomnet_features::{Events, FeatureSet, Preset, learn_classes, overlaps, recognize, to_labels, type_reasons};
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
 use crate::config::Config;
 use crate::failure::{Failure, visible};
-use crate::pipeline::data::{balance, expression_failure, feature_expressions, missing, read, weight_expression};
+use crate::pipeline::data::{
+    balance, expression_failure, feature_expressions, label_expression, missing, read, weight_expression,
+};
 use crate::terminal;
 
 /// Rejected lines shown to people.
 const SHOWN_REJECTED: usize = 10;
+/// Values of a column by which a sensor is recognized.
+const SAMPLED: usize = 1000;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     // The data are looked at whatever is wrong with them; that is what this command is for.
@@ -46,12 +51,12 @@ struct LabelView {
 
 fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure> {
     let schema = events.batch.schema();
-    let label = Expression::compile(&config.label.name, config.label_expr()?, &schema).map_err(expression_failure)?;
+    let label = label_expression(config, events)?;
     let weight = weight_expression(config, events).unwrap_or_else(|error| {
         terminal::warn(&format!("the weight cannot be used: {error}"));
         None
     });
-    let leaks = match FeatureSet::compile(feature_expressions(config, events, &label, weight.as_ref()), &schema) {
+    let leaks = match FeatureSet::compile(feature_expressions(config, events, &label, weight.as_ref())?, &schema) {
         Ok(features) => overlaps(&label, &features).iter().map(ToString::to_string).collect(),
         Err(error) => {
             terminal::warn(&format!("leaks cannot be looked for: {error}"));
@@ -70,13 +75,24 @@ fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure>
     })
 }
 
+/// The preset of the sensor that such events come from.
+fn preset_for(events: &Events) -> Option<&'static Preset> {
+    let columns: Vec<&str> = events.schema.names().collect();
+    let sample = |name: &str| -> Vec<String> {
+        let column = events.batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        column.map_or_else(Vec::new, |texts| texts.iter().flatten().take(SAMPLED).map(str::to_owned).collect())
+    };
+    recognize(&columns, &sample)
+}
+
 fn document(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) -> Value {
     let columns: Vec<Value> = events
         .schema
         .columns()
         .iter()
         .zip(missing)
-        .map(|((name, t), (_, n))| json!({"name": name, "type": t.name(), "n_missing": n}))
+        .zip(type_reasons(events))
+        .map(|(((name, t), (_, n)), why)| json!({"name": name, "type": t.name(), "why": why, "n_missing": n}))
         .collect();
     let rejected: Vec<Value> = events
         .rejected
@@ -84,13 +100,17 @@ fn document(events: &Events, missing: &[(String, u64)], label: Option<&LabelView
         .iter()
         .map(|r| {
             let file = &events.files[r.place.file as usize].path;
-            json!({"file": file, "line": r.place.line, "reason": r.reason, "excerpt": r.excerpt})
+            json!({"file": file, "line": r.place.line, "offset": r.place.offset, "reason": r.reason, "excerpt": r.excerpt})
         })
         .collect();
     let files: Vec<Value> = events
         .files
         .iter()
-        .map(|f| json!({"path": f.path, "n_bytes": f.n_bytes, "n_rows": f.n_rows, "n_rejected": f.n_rejected}))
+        .map(|f| {
+            json!({
+                "path": f.path, "format": f.format, "n_bytes": f.n_bytes, "n_rows": f.n_rows, "n_rejected": f.n_rejected,
+            })
+        })
         .collect();
     let label = label.map(|l| {
         let balance: serde_json::Map<String, Value> = l.balance.iter().map(|(c, n)| (c.clone(), json!(n))).collect();
@@ -99,6 +119,8 @@ fn document(events: &Events, missing: &[(String, u64)], label: Option<&LabelView
     json!({
         "n_rows": events.batch.num_rows(),
         "n_rejected": events.rejected.n,
+        "n_rejected_by_reason": events.rejected.by_reason,
+        "preset": preset_for(events).map(Preset::name),
         "files": files,
         "columns": columns,
         "rejected": rejected,
@@ -112,15 +134,20 @@ fn show(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) {
     let n_rows = events.batch.num_rows();
     for file in &events.files {
         let path = visible(&file.path.display().to_string());
+        let format = serde_json::to_value(file.format).unwrap_or_default();
+        let format = format.as_str().unwrap_or_default().replace('_', " ");
         terminal::say(&format!(
-            "{path}: {} events, {} lines rejected, {} bytes",
+            "{path}: {format}, {} events, {} lines rejected, {} bytes",
             file.n_rows, file.n_rejected, file.n_bytes
         ));
     }
-    let mut rows = vec![["column", "type", "missing", ""].map(String::from).to_vec()];
-    for ((name, t), (_, n)) in events.schema.columns().iter().zip(missing) {
+    if let Some(preset) = preset_for(events) {
+        terminal::say(&format!("looks like {}: --preset {}", preset.title(), preset.name()));
+    }
+    let mut rows = vec![["column", "type", "missing", "", "why this type"].map(String::from).to_vec()];
+    for (((name, t), (_, n)), why) in events.schema.columns().iter().zip(missing).zip(type_reasons(events)) {
         let share = format!("{:.1} %", 100.0 * *n as f64 / n_rows.max(1) as f64);
-        rows.push(vec![visible(name), t.name().to_owned(), n.to_string(), share]);
+        rows.push(vec![visible(name), t.name().to_owned(), n.to_string(), share, visible(&why)]);
     }
     terminal::say(terminal::table(&rows).trim_end());
     if let Some(label) = label {
@@ -134,6 +161,11 @@ fn show(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) {
         }
         terminal::say(terminal::table(&rows).trim_end());
         label.leaks.iter().for_each(|l| terminal::warn(&format!("possible leak: {l}")));
+    }
+    let mut reasons: Vec<(&String, &u64)> = events.rejected.by_reason.iter().collect();
+    reasons.sort_by_key(|(reason, n)| (std::cmp::Reverse(**n), *reason));
+    for (reason, n) in reasons.iter().take(SHOWN_REJECTED) {
+        terminal::say(&format!("{n} rejected: {}", visible(reason)));
     }
     for r in events.rejected.kept.iter().take(SHOWN_REJECTED) {
         let file = visible(&events.files[r.place.file as usize].path.display().to_string());

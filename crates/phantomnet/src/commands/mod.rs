@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod compare;
+pub(crate) mod convert;
 pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod latency;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use arrow_array::{Array, RecordBatch};
 use phantomnet_features::{
-    EventStream, Events, Format, Layout, Place, RejectedLine, expand_paths, read_events_as, row_as_json,
+    DatabaseSource, EventStream, Events, Format, Layout, Place, RejectedLine, expand_paths, read_events_as, row_as_json,
 };
 use phantomnet_score::{Scorer, Scores};
 
@@ -36,7 +36,15 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         let stream = EventStream::new(reader, &options, &scorer.event_schema()).map_err(source_failure)?;
         prediction.stream(stream, "-")?;
     } else {
-        for path in expand_paths(&args.data).map_err(source_failure)? {
+        let (urls, files): (Vec<String>, Vec<String>) =
+            args.data.iter().cloned().partition(|data| DatabaseSource::parse(data).is_some());
+        for url in urls {
+            let events =
+                read_events_as(std::slice::from_ref(&url), &options, &scorer.event_schema()).map_err(source_failure)?;
+            prediction.events(&events, &events.files[0].path.display().to_string())?;
+        }
+        let paths = if files.is_empty() { Vec::new() } else { expand_paths(&files).map_err(source_failure)? };
+        for path in paths {
             let name = path.display().to_string();
             if options.format == Some(Format::Parquet) || is_parquet(&path) {
                 // Parquet is no stream of lines; its rejected share is judged over all input, below.

@@ -7,11 +7,12 @@ pub mod preset;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use phantomnet_features::{Aliases, ColumnType};
+use phantomnet_features::{Aliases, ColumnType, DatabaseSource};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::failure::{Failure, nearest};
+use crate::pipeline::data::source_failure;
 use layers::{Layer, add_defaults, get, merge};
 
 /// File that is read when no other is named and it exists.
@@ -52,6 +53,9 @@ pub struct Config {
     pub output: Output,
     /// What changes only the cost.
     pub deployment: Deployment,
+    /// URLs of databases as they were given, by how they are shown.
+    #[serde(skip)]
+    pub urls: BTreeMap<String, String>,
 }
 
 /// `[data]`
@@ -70,6 +74,14 @@ pub struct Data {
     pub types: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
+    pub misfits: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    pub max_record_bytes: u64,
     pub max_rejected: f64,
     pub ignore: Vec<String>,
     pub synthetic: bool,
@@ -212,8 +224,13 @@ impl Config {
         let preset = named.map(|name| preset::open(&name)).transpose()?;
         // A label has its name and its classes; those of the preset say nothing of another.
         let own_label = flags.gives("label.expr") || file.as_ref().is_some_and(|f| f.gives("label.expr"));
-        let below = preset.as_deref().map(|preset| Layer::preset(preset, !own_label));
-        let layers: Vec<Layer> = [Some(environment), below, file, Some(flags)].into_iter().flatten().collect();
+        let by_flag = flags.gives("data.preset");
+        let own_label = if by_flag { flags.gives("label.expr") } else { own_label };
+        let preset_layer = preset.as_deref().map(|preset| Layer::preset(preset, !own_label));
+        // A preset named on the command line says more of the data at hand than a file that lies about; one that the file
+        // names is what the file goes on from.
+        let (above, below) = if by_flag { (preset_layer, None) } else { (None, preset_layer) };
+        let layers: Vec<Layer> = [Some(environment), below, file, above, Some(flags)].into_iter().flatten().collect();
         // Hyperparameters from below the layer that chose the learner were meant for the one chosen there.
         let chosen_in = layers.iter().rposition(|l| l.gives("model.kind")).unwrap_or(0);
         let given: Vec<&'static str> = keys::KEYS
@@ -241,6 +258,10 @@ impl Config {
             column_type(&format!("data.fields.{column}"), name)?;
         }
         config.aliases()?;
+        config.hide_passwords()?;
+        if config.data.table.is_some() && config.data.query.is_some() {
+            return Err(Failure::config("`data.table` and `data.query` are both given: one of them says what is read"));
+        }
         if config.cv.n_folds == 1 {
             return Err(Failure::config("`cv.n_folds` must be 0 or at least 2, got `1`"));
         }
@@ -289,6 +310,23 @@ impl Config {
             let hint = error.hint();
             Failure::config(format!("[columns]: {error}")).maybe_hint(hint)
         })
+    }
+
+    /// Takes passwords out of the URLs of databases: the configuration is shown and recorded.
+    fn hide_passwords(&mut self) -> Result<(), Failure> {
+        for path in self.data.paths.iter_mut().chain(self.promotion.data.iter_mut().flatten()) {
+            if let Some(source) = DatabaseSource::parse(path).transpose().map_err(source_failure)? {
+                let shown = source.display();
+                let url = std::mem::replace(path, shown.clone());
+                self.urls.insert(shown, url);
+            }
+        }
+        Ok(())
+    }
+
+    /// A path or URL of events as it was given, the password of a database included.
+    pub fn as_given(&self, path: &str) -> String {
+        self.urls.get(path).cloned().unwrap_or_else(|| path.to_owned())
     }
 
     /// Columns that the data may lack, with their types; `data.types` counts before them.

@@ -1,12 +1,13 @@
 //! From files to a labelled feature matrix with its hold-out.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use phantomnet_features::{
-    ColumnType, Events, Expression, ExpressionError, FeatureSet, Format, ReadOptions, SourceError, learn_classes,
-    learn_schema, overlaps, read_events, to_labels, to_matrix,
+    ColumnType, Encoding, EventSchema, Events, Expression, ExpressionError, FeatureSet, Format, ReadOptions, Selection,
+    SourceError, Variables, learn_classes, learn_schema, overlaps, read_columns, read_events, to_labels, to_matrix,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, Feature, FeatureKind, FeatureSchema};
@@ -42,7 +43,18 @@ pub struct Labelled {
 /// A reader's error as the program reports it.
 pub fn source_failure(error: SourceError) -> Failure {
     let hint = error.hint();
-    Failure::of(Kind::Data, error).maybe_hint(hint)
+    let kind = match &error {
+        SourceError::DatabaseOpen { .. } | SourceError::DatabaseRead { .. } | SourceError::Write { .. } => {
+            Kind::Environment
+        }
+        SourceError::DatabaseUrl { .. }
+        | SourceError::DatabaseTable { .. }
+        | SourceError::DatabaseSelection { .. }
+        | SourceError::DatabaseQuery { .. }
+        | SourceError::DatabaseFeature => Kind::Config,
+        _ => Kind::Data,
+    };
+    Failure::of(kind, error).maybe_hint(hint)
 }
 
 /// An expression's error as the program reports it: a wrong expression is configuration, a value it fails on is data.
@@ -73,7 +85,18 @@ pub fn read_options(config: &Config) -> Result<ReadOptions, Failure> {
         })?;
         types.insert(column.clone(), column_type);
     }
+    let (table, query) = (config.data.table.clone(), config.data.query.clone());
+    // What PostgreSQL's own clients read of the environment.
+    let variables =
+        std::env::vars().filter(|(name, _)| name.starts_with("PG") || matches!(name.as_str(), "HOME" | "USER"));
     Ok(ReadOptions {
+        expected: config.fields(),
+        selection: table.map(Selection::Table).or(query.map(Selection::Query)),
+        variables: Variables(variables.collect()),
+        encoding: config.data.encoding.as_deref().and_then(Encoding::from_name),
+        reject_misfits: config.data.misfits == "reject",
+        max_line_bytes: config.data.max_record_bytes as usize,
+        threads: NonZeroUsize::new(config.deployment.threads),
         format: config.data.format.as_deref().and_then(Format::from_name),
         columns: config.data.columns.clone(),
         types,
@@ -87,7 +110,40 @@ pub fn read_options(config: &Config) -> Result<ReadOptions, Failure> {
 /// # Errors
 /// Of kind data.
 pub fn read(config: &Config) -> Result<Events, Failure> {
-    let mut events = read_events(&config.data.paths, &read_options(config)?).map_err(source_failure)?;
+    checked(read_events(&paths(config), &read_options(config)?))
+}
+
+/// Reads the columns of the events that label, weight and features read; all, where the features are not named.
+///
+/// # Errors
+/// Of kind data.
+pub fn read_for_training(config: &Config) -> Result<Events, Failure> {
+    checked(read_columns(&paths(config), &read_options(config)?, |schema| columns_read(config, schema)))
+}
+
+fn paths(config: &Config) -> Vec<String> {
+    config.data.paths.iter().map(|path| config.as_given(path)).collect()
+}
+
+/// The columns that the configured expressions read; `None` where they must be seen beside all columns, as default features and
+/// errors must.
+fn columns_read(config: &Config, schema: &EventSchema) -> Option<Vec<String>> {
+    if config.features.is_empty() {
+        return None;
+    }
+    let label = (config.label.name.clone(), config.label.expr.clone());
+    let weight = config.label.weight.clone().filter(|sql| !sql.trim().is_empty()).map(|sql| (WEIGHT.to_owned(), sql));
+    let aliases = config.aliases().ok()?;
+    let mut columns = Vec::new();
+    for (name, sql) in config.features().into_iter().chain([label]).chain(weight) {
+        let sql = aliases.expand(&name, &sql).ok()?;
+        columns.extend_from_slice(Expression::compile(&name, &sql, &schema.arrow()).ok()?.columns());
+    }
+    Some(columns)
+}
+
+fn checked(events: Result<Events, SourceError>) -> Result<Events, Failure> {
+    let mut events = events.map_err(source_failure)?;
     let numbers = events.schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
     if 2 * numbers > events.schema.columns().len() {
         events
@@ -103,12 +159,27 @@ pub fn read(config: &Config) -> Result<Events, Failure> {
 /// Of kind config when it is wrong or gives no numbers.
 pub fn weight_expression(config: &Config, events: &Events) -> Result<Option<Expression>, Failure> {
     let Some(sql) = config.label.weight.as_deref().filter(|sql| !sql.trim().is_empty()) else { return Ok(None) };
-    let expression = Expression::compile(WEIGHT, sql, &events.batch.schema()).map_err(expression_failure)?;
+    let sql = expanded(config, WEIGHT, sql)?;
+    let expression = Expression::compile(WEIGHT, &sql, &events.batch.schema()).map_err(expression_failure)?;
     if !expression.data_type().is_numeric() {
         let text = format!("`{WEIGHT}` is of type {}; a weight is a number", expression.data_type());
         return Err(Failure::config(text).hint("weigh by cases: CASE WHEN ... THEN 2 ELSE 1 END"));
     }
     Ok(Some(expression))
+}
+
+/// The label's expression over the columns of the events.
+///
+/// # Errors
+/// Of kind config when there is none, or it is wrong.
+pub fn label_expression(config: &Config, events: &Events) -> Result<Expression, Failure> {
+    let sql = expanded(config, &config.label.name, config.label_expr()?)?;
+    Expression::compile(&config.label.name, &sql, &events.batch.schema()).map_err(expression_failure)
+}
+
+/// An expression with common columns replaced by what they stand for. A model keeps this, so that scoring knows nothing of presets.
+fn expanded(config: &Config, name: &str, sql: &str) -> Result<String, Failure> {
+    config.aliases()?.expand(name, sql).map_err(expression_failure)
 }
 
 /// The configured features, or the default ones: every column that neither label nor weight reads.
@@ -117,9 +188,14 @@ pub fn feature_expressions(
     events: &Events,
     label: &Expression,
     weight: Option<&Expression>,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>, Failure> {
     if !config.features.is_empty() {
-        return config.features();
+        let aliases = config.aliases()?;
+        let expand = |(name, sql): (String, String)| {
+            let sql = aliases.expand(&name, &sql).map_err(expression_failure)?;
+            Ok((name, sql))
+        };
+        return config.features().into_iter().map(expand).collect();
     }
     let mut features = Vec::new();
     for (i, (name, column_type)) in events.schema.columns().iter().enumerate() {
@@ -135,7 +211,7 @@ pub fn feature_expressions(
             features.push((format!("{name}_entropy"), format!("shannon_entropy({quoted})")));
         }
     }
-    features
+    Ok(features)
 }
 
 fn has_few_values(column: &ArrayRef) -> bool {
@@ -155,10 +231,9 @@ fn has_few_values(column: &ArrayRef) -> bool {
 /// nothing can be learned from, and weights that are none.
 pub(super) fn prepare(config: &Config, events: Events, kept: Option<&WarmStart>) -> Result<Labelled, Failure> {
     let mut warnings = events.warnings.clone();
-    let label = Expression::compile(&config.label.name, config.label_expr()?, &events.batch.schema())
-        .map_err(expression_failure)?;
+    let label = label_expression(config, &events)?;
     let weight = weight_expression(config, &events)?;
-    let specs = feature_expressions(config, &events, &label, weight.as_ref());
+    let specs = feature_expressions(config, &events, &label, weight.as_ref())?;
     if specs.is_empty() {
         return Err(Failure::config("there is no feature: the label reads every column")
             .hint("name features in [features], such as payload_length = \"payload_length(data)\""));

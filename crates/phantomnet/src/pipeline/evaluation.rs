@@ -28,7 +28,8 @@ pub struct LabelledEvents {
 /// # Errors
 /// Of kind data for events that cannot be read or have no label.
 pub fn read_labelled(config: &Config, scorer: &Scorer, paths: &[String]) -> Result<LabelledEvents, Failure> {
-    let events = read_events_as(paths, &read_options(config)?, scorer.labelled_schema()).map_err(source_failure)?;
+    let paths: Vec<String> = paths.iter().map(|path| config.as_given(path)).collect();
+    let events = read_events_as(&paths, &read_options(config)?, scorer.labelled_schema()).map_err(source_failure)?;
     let mut warnings = events.warnings.clone();
     let label = &scorer.bundle().pipeline.label;
     let expression =

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use phantomnet_features::Events;
+use phantomnet_features::{Rejected, RejectedLine, SourceFile};
 use phantomnet_report::Picture;
 
 use super::data::Labelled;
@@ -200,13 +200,16 @@ pub(super) fn predictions_csv(labelled: &Labelled, judgement: &Judgement) -> Vec
     out
 }
 
-/// The rejected lines with place, reason and the beginning of their text.
-pub(super) fn rejected_csv(events: &Events) -> Vec<u8> {
+/// The rejected records as JSON lines: place, reason and first 256 bytes, unprintable characters escaped.
+pub fn rejected_jsonl(files: &[SourceFile], rejected: &Rejected) -> Vec<u8> {
     let mut out = Vec::new();
-    push_record(&mut out, &["file", "line", "reason", "excerpt"]);
-    for rejected in &events.rejected.kept {
-        let file = events.files[rejected.place.file as usize].path.display().to_string();
-        push_record(&mut out, &[&file, &rejected.place.line.to_string(), &rejected.reason, &rejected.excerpt]);
+    for RejectedLine { place, reason, excerpt } in &rejected.kept {
+        let file = files[place.file as usize].path.display().to_string();
+        let (line, offset) = (place.line, place.offset);
+        let record =
+            serde_json::json!({"file": file, "line": line, "offset": offset, "reason": reason, "excerpt": excerpt});
+        out.extend_from_slice(record.to_string().as_bytes());
+        out.push(b'\n');
     }
     out
 }

@@ -36,7 +36,7 @@ use phantomnet_model::ModelError;
 use phantomnet_score::Scorer;
 use serde::Serialize;
 
-pub use files::push_record;
+pub use files::{push_record, rejected_jsonl};
 pub use judge::{Judgement, judge_probabilities, labels_of, metric_failure};
 pub use learner::learner;
 pub use store::{open_existing_store, open_or_create_store, push, track_failure};
@@ -45,7 +45,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::signals::StopSignal;
 use data::Labelled;
-use files::{Staging, predictions_csv, rejected_csv, write_pictures};
+use files::{Staging, predictions_csv, write_pictures};
 use gate::Gate;
 use latency::{Effort, Latency};
 use page::Page;
@@ -208,7 +208,7 @@ pub fn train(
     let mut timings = Timings::start();
     observe(Event::Stage(Stage::Read));
     let kept = WarmStart::load(config, learner)?;
-    let events = timings.time(Stage::Read, || data::read(config))?;
+    let events = timings.time(Stage::Read, || data::read_for_training(config))?;
     stop.check()?;
     observe(Event::Stage(Stage::Features));
     let labelled = timings.time(Stage::Features, || data::prepare(config, events, kept.as_ref()))?;
@@ -441,7 +441,8 @@ impl Job<'_> {
         let metrics = serde_json::to_string_pretty(page.metrics).unwrap_or_default();
         staging.write("metrics.json", metrics.as_bytes())?;
         if labelled.events.rejected.n > 0 {
-            staging.write("rejected.csv", &rejected_csv(&labelled.events))?;
+            let events = &labelled.events;
+            staging.write("rejected.jsonl", &rejected_jsonl(&events.files, &events.rejected))?;
         }
         Ok(())
     }

@@ -27,11 +27,15 @@ fn a_run_leaves_a_model_a_report_and_a_record() {
         assert!(run["timings"][stage].as_f64().unwrap() >= 0.0, "{stage}");
     }
     let out = w.path("phantomnet-out");
-    let expected = ["config.toml", "metrics.json", "model", "plots", "predictions.csv", "rejected.csv", "report.html"];
+    let expected =
+        ["config.toml", "metrics.json", "model", "plots", "predictions.csv", "rejected.jsonl", "report.html"];
     assert_eq!(entries(&out).into_iter().filter(|n| n != ".phantomnet").collect::<Vec<_>>(), expected);
     assert_eq!(entries(&out.join("plots")).len(), 16, "eight pictures, each as SVG and PNG");
-    let rejected = fs::read_to_string(out.join("rejected.csv")).unwrap();
-    assert!(rejected.lines().nth(1).unwrap().starts_with("events.csv,51,"), "{rejected}");
+    let rejected = fs::read_to_string(out.join("rejected.jsonl")).unwrap();
+    let rejected: Value = serde_json::from_str(rejected.lines().next().unwrap()).unwrap();
+    assert_eq!((&rejected["file"], &rejected["line"]), (&"events.csv".into(), &51.into()));
+    let (text, offset) = (fs::read_to_string(w.path("events.csv")).unwrap(), rejected["offset"].as_u64().unwrap());
+    assert!(text[offset as usize..].starts_with(rejected["excerpt"].as_str().unwrap()), "{rejected}");
     assert_eq!(fs::read_to_string(out.join("predictions.csv")).unwrap().lines().count(), 1 + 40);
 
     let shown = w.json(&["runs", "show", "first", "--json"]);

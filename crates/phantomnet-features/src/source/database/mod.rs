@@ -57,7 +57,22 @@ enum Location {
     Postgres(url::Server),
 }
 
+/// Variables of the environment, by name. `Debug` shows names only: values may be passwords.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Variables(pub std::collections::BTreeMap<String, String>);
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 impl DatabaseSource {
+    /// Whether a table or query is named.
+    pub(crate) fn has_selection(&self) -> bool {
+        self.selection.is_some()
+    }
+
     /// With a table or query instead of what the URL says.
     pub fn with(self, selection: Selection) -> Self {
         Self { selection: Some(selection), ..self }

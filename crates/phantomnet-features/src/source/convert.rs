@@ -1,0 +1,140 @@
+//! Logs written as Parquet, block by block.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, new_null_array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::events::{EventSchema, Rejected, SourceFile};
+use crate::source::columns::convert;
+use crate::source::read::{Gathered, Plans, Reading};
+use crate::source::row::Names;
+use crate::source::scan::{FileEnd, Gather, Part, scan};
+use crate::source::{ReadOptions, SourceError};
+
+/// The column that counts rows.
+pub const ROW_ID: &str = "row_id";
+
+/// What was written.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    /// Names and types of the columns, [`ROW_ID`] apart.
+    pub schema: EventSchema,
+    /// Rows written.
+    pub n_rows: u64,
+    /// The files that were read.
+    pub files: Vec<SourceFile>,
+    /// The records that could not be read.
+    pub rejected: Rejected,
+    /// Columns with cells that do not parse under a given type and are NULL therefore, with the number of such cells.
+    pub unparsed: Vec<(String, u64)>,
+    /// What a person should know about the reading, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Writes the events of files, as [`read_events`](crate::read_events) would read them, to a Parquet file.
+///
+/// Its first column, [`ROW_ID`], is the number of the row from 0 on, in the order of reading: the same files in the same order
+/// give the same bytes. A block of rows is held at a time. A column of the data that is called `row_id` is written as `row_id_2`.
+///
+/// # Errors
+/// Those of [`read_events`](crate::read_events); `Write` when the file cannot be written. The file may be incomplete then.
+pub fn convert_events(paths: &[String], options: &ReadOptions, to: &Path) -> Result<Converted, SourceError> {
+    let mut plans = Plans::new(paths, options, Names::new(Vec::new(), true))?;
+    loop {
+        // Columns that come up later than in the beginnings of the files make another round necessary, as do their types.
+        let schema = plans.schema();
+        let mut writing = Writing::new(plans.reading(), schema, to)?;
+        scan(plans.heads(), options, &plans.table(), &mut writing)?;
+        let is_complete = writing.is_complete;
+        let (mut reading, writer) = (writing.reading, writing.writer);
+        if plans.learn(&reading) || !is_complete {
+            continue;
+        }
+        plans.check(&mut reading)?;
+        writer.close().map_err(|error| failed(to, error))?;
+        let (schema, n_rows, unparsed) = reading.summary()?;
+        let (files, rejected, warnings) = (reading.files, reading.rejected, reading.warnings);
+        return Ok(Converted { schema, n_rows, files, rejected, unparsed, warnings });
+    }
+}
+
+fn failed(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
+    SourceError::Write { path: path.to_path_buf(), source: Box::new(error) }
+}
+
+/// A file that is being written, under types that are not certain yet.
+struct Writing<'a> {
+    reading: Reading<'a>,
+    columns: EventSchema,
+    arrow: SchemaRef,
+    writer: ArrowWriter<File>,
+    to: &'a Path,
+    n_rows: i64,
+    /// Whether all columns so far are in the file.
+    is_complete: bool,
+}
+
+impl<'a> Writing<'a> {
+    fn new(reading: Reading<'a>, columns: EventSchema, to: &'a Path) -> Result<Self, SourceError> {
+        let mut fields = vec![Field::new(ROW_ID, DataType::Int64, false)];
+        for (name, column_type) in columns.columns() {
+            let mut name = name.clone();
+            if name == ROW_ID {
+                name =
+                    (2..).map(|i| format!("{ROW_ID}_{i}")).find(|n| !columns.names().any(|c| c == n)).unwrap_or(name);
+            }
+            fields.push(Field::new(name, column_type.data_type(), true));
+        }
+        let arrow: SchemaRef = Arc::new(Schema::new(fields));
+        let level = ZstdLevel::try_new(1).map_err(|error| failed(to, error))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_created_by(format!("phantomnet {}", env!("CARGO_PKG_VERSION")))
+            .build();
+        let file = File::create(to).map_err(|error| failed(to, error))?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(&arrow), Some(properties)).map_err(|e| failed(to, e))?;
+        Ok(Self { reading, columns, arrow, writer, to, n_rows: 0, is_complete: true })
+    }
+
+    fn write(&mut self, gathered: &Gathered, n_rows: usize) -> Result<(), SourceError> {
+        let known = |name: &str| self.columns.names().any(|column| column == name);
+        self.is_complete &= gathered.columns.iter().all(|(name, _, column)| !column.is_present || known(name));
+        if !self.is_complete || n_rows == 0 {
+            return Ok(());
+        }
+        let ids = (self.n_rows..).take(n_rows).collect::<Int64Array>();
+        self.n_rows += n_rows as i64;
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids)];
+        for (name, column_type) in self.columns.columns() {
+            let found = gathered.columns.iter().find(|(column, _, _)| column == name);
+            arrays.push(match found {
+                Some((_, _, column)) if column.array.null_count() < n_rows => {
+                    convert(&column.array, *column_type, &mut 0)
+                }
+                _ => new_null_array(&column_type.data_type(), n_rows),
+            });
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.arrow), arrays).map_err(|error| failed(self.to, error))?;
+        self.writer.write(&batch).map_err(|error| failed(self.to, error))
+    }
+}
+
+impl Gather<Gathered> for Writing<'_> {
+    fn part(&mut self, file: usize, mut part: Part<Gathered>) -> Result<(), SourceError> {
+        self.write(&part.out, part.n_rows)?;
+        // Only what is known of the cells is kept, not the cells and their places.
+        part.out.forget_cells();
+        part.starts.clear();
+        self.reading.part(file, part)
+    }
+
+    fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError> {
+        self.reading.end(file, end)
+    }
+}

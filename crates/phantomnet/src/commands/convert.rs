@@ -1,0 +1,84 @@
+//! `phantomnet convert`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use phantomnet_features::{Converted, convert_events};
+use serde_json::{Value, json};
+
+use crate::cli::ConvertArgs;
+use crate::failure::{Failure, visible};
+use crate::pipeline::data::{read_options, source_failure};
+use crate::pipeline::rejected_jsonl;
+use crate::terminal;
+
+pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
+    let (config, out) = args.resolve()?;
+    if !out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
+        let text = format!("the last path is the file to write, and must end in `.parquet`, got `{}`", out.display());
+        return Err(Failure::config(text).hint("phantomnet convert DATA... OUT.parquet"));
+    }
+    let paths: Vec<String> = config.data.paths.iter().map(|path| config.as_given(path)).collect();
+    let start = Instant::now();
+    // Beside its place until it is whole.
+    let partial = beside(&out, "partial");
+    let converted = convert_events(&paths, &read_options(&config)?, &partial).map_err(|error| {
+        // Nothing is left of it; that it may not be there is no news.
+        let _ = std::fs::remove_file(&partial);
+        source_failure(error)
+    })?;
+    std::fs::rename(&partial, &out).map_err(|source| Failure::of_writing(&out, source))?;
+    let rejected = beside(&out, "rejected.jsonl");
+    if converted.rejected.n > 0 {
+        let lines = rejected_jsonl(&converted.files, &converted.rejected);
+        std::fs::write(&rejected, lines).map_err(|source| Failure::of_writing(&rejected, source))?;
+    }
+    let n_bytes: u64 = converted.files.iter().map(|file| file.n_bytes).sum();
+    if args.common.json {
+        terminal::print_json(&document(&converted, &out, &rejected, n_bytes))?;
+    } else {
+        converted.warnings.iter().for_each(|warning| terminal::warn(warning));
+        for (column, n) in &converted.unparsed {
+            terminal::warn(&format!(
+                "column `{}`: {n} cells are not of its type and count as missing",
+                visible(column)
+            ));
+        }
+        let rate = n_bytes as f64 / 1e6 / start.elapsed().as_secs_f64().max(1e-9);
+        terminal::say(&format!(
+            "{}: {} events of {} columns, {:.0} MB/s",
+            out.display(),
+            converted.n_rows,
+            converted.schema.columns().len(),
+            rate
+        ));
+        if converted.rejected.n > 0 {
+            terminal::say(&format!("{} records are rejected: {}", converted.rejected.n, rejected.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A path beside `out`, with this in place of its extension.
+fn beside(out: &Path, extension: &str) -> PathBuf {
+    out.with_extension(extension)
+}
+
+fn document(converted: &Converted, out: &Path, rejected: &Path, n_bytes: u64) -> Value {
+    let columns: Vec<Value> =
+        converted.schema.columns().iter().map(|(name, t)| json!({"name": name, "type": t.name()})).collect();
+    let unparsed: serde_json::Map<String, Value> =
+        converted.unparsed.iter().map(|(name, n)| (name.clone(), json!(n))).collect();
+    json!({
+        "output": out,
+        "n_rows": converted.n_rows,
+        "n_bytes_read": n_bytes,
+        "n_rejected": converted.rejected.n,
+        "n_rejected_by_reason": converted.rejected.by_reason,
+        "rejected": (converted.rejected.n > 0).then_some(rejected),
+        "columns": columns,
+        "unparsed": unparsed,
+        "warnings": converted.warnings,
+    })
+}
