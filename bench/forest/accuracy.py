@@ -7,7 +7,7 @@ import sys
 from scipy.stats import ttest_ind
 
 import datasets
-import table
+import tables
 from runner import ROOT, Case, Runner
 
 CASES = {
@@ -83,14 +83,14 @@ def main():
         for title, key, sign in METRICS:
             values = {kind: [row[key] for row in rows_of] for kind, rows_of in results.items()}
             ours, theirs = values["PhantomNet"], values["scikit-learn"]
-            cells = [table.mean(theirs), table.mean(ours), verdict(ours, theirs, sign)]
+            cells = [tables.mean(theirs), tables.mean(ours), verdict(ours, theirs, sign)]
             if args.exact:
-                cells += [table.mean(values["exact"]), verdict(ours, values["exact"], sign)]
+                cells += [tables.mean(values["exact"]), verdict(ours, values["exact"], sign)]
             rows.append([CASES[name].title, title, *cells])
             print(" | ".join(rows[-1]), file=sys.stderr)
-    text = f"Means and standard deviations of {args.seeds} seeds.\n\n{table.markdown(head, rows)}\n"
+    text = f"Means and standard deviations of {args.seeds} seeds.\n\n{tables.markdown(head, rows)}\n"
     if args.document:
-        table.replace_section(ROOT / "docs" / "benchmarks.md", "accuracy", text)
+        tables.replace_section(ROOT / "docs" / "benchmarks.md", "accuracy", text)
     print(text)
     return failed
 

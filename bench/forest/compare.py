@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import os
 import pathlib
 import platform
 import shlex
@@ -13,7 +12,8 @@ from importlib.metadata import version
 import datasets
 import table
 from measure import PEERS, peer_class
-from runner import OURS, ROOT, Case, Runner
+from runner import ROOT, Case, Runner
+from tables import OURS, chosen, machine, replace_section
 
 PACKAGES = (
     "scikit-learn scikit-learn-intelex lightgbm xgboost ydf biosphere onnxruntime skl2onnx treelite tl2cgen lleaves"
@@ -59,20 +59,11 @@ def arguments():
 
 
 def environment():
-    cpus = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in cpus if line.startswith("model name")), platform.machine())
     return {
-        "machine": f"{os.cpu_count()} cores of {model}, {platform.system()}",
+        "machine": machine(),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
     }
-
-
-def chosen(what, wanted, known):
-    """The `wanted` names, all of which have to be `known`."""
-    if unknown := [name for name in wanted if name not in known]:
-        sys.exit(f"unknown {what} {unknown}, expected some of {list(known)}")
-    return wanted
 
 
 def measurements(args, runner, first_round):
@@ -127,7 +118,7 @@ def main():
     text = table.document(rows, KNOWN, shapes, environment())
     (out / "forest-bench.md").write_text(text)
     if args.document:
-        table.replace_section(ROOT / "docs" / "benchmarks.md", "forest", text)
+        replace_section(ROOT / "docs" / "benchmarks.md", "forest", text)
     print(text)
     # A peer that fails is a row of the table; ours must not.
     return any("cannot" in row for row in rows if row["library"] == OURS)

@@ -17,7 +17,6 @@ from measure import judge
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 THREADS = 2
-OURS = "PhantomNet"
 # One measurement may take so long; the slowest, ten million rows, take scikit-learn a quarter of an hour.
 LIMIT_SECONDS = 1800
 
