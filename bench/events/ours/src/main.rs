@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use phantomnet_features::{
-    Expression, FeatureSet, ReadOptions, learn_classes, learn_schema, read_events, to_labels, to_matrix,
+    EventSchema, Expression, FeatureSet, ReadOptions, learn_classes, learn_schema, read_columns, to_labels, to_matrix,
 };
 use phantomnet_model::Matrix;
 
@@ -30,7 +30,15 @@ fn features(json: bool) -> [(&'static str, &'static str); 6] {
 
 fn read(path: String) -> Result<(Matrix, Vec<bool>), Box<dyn Error>> {
     let json = path.contains(".jsonl");
-    let events = read_events(&[path], &ReadOptions::default())?;
+    // As `phantomnet train` does: of the columns, only those that label and features read.
+    let columns_read = |schema: &EventSchema| {
+        let schema = schema.arrow();
+        let features = FeatureSet::compile(features(json), &schema).ok()?;
+        let label = Expression::compile("is_attack", LABEL, &schema).ok()?;
+        let all = features.expressions().iter().chain([&label]);
+        Some(all.flat_map(|expression| expression.columns().to_vec()).collect())
+    };
+    let events = read_columns(&[path], &ReadOptions::default(), columns_read)?;
     let columns = events.batch.schema();
     let features = FeatureSet::compile(features(json), &columns)?;
     let label = Expression::compile("is_attack", LABEL, &columns)?;
