@@ -58,7 +58,7 @@ pub fn convert_events(paths: &[String], options: &ReadOptions, to: &Path) -> Res
         }
         plans.check(&mut reading)?;
         writer.close().map_err(|error| failed(to, error))?;
-        let (schema, n_rows, unparsed) = reading.summary()?;
+        let (schema, n_rows, unparsed) = (reading.schema()?, reading.n_rows(), reading.unparsed());
         let (files, rejected, warnings) = (reading.files, reading.rejected, reading.warnings);
         return Ok(Converted { schema, n_rows, files, rejected, unparsed, warnings });
     }

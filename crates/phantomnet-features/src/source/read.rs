@@ -253,7 +253,7 @@ impl Guess {
             let column_type = kinds.column_type();
             // Integers are numbers as they are; all else must be read under its type.
             let fits = |part: &ArrayRef| {
-                part.len() > 0 && part.null_count() == part.len() && !column.has_misfits
+                !part.is_empty() && part.null_count() == part.len() && !column.has_misfits
                     || part.data_type() == &column_type.data_type()
                     || (column_type == ColumnType::Number && part.data_type() == &ColumnType::Integer.data_type())
             };
@@ -552,12 +552,20 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Columns, number of rows, and columns with cells that are not of their given type.
-    pub(crate) fn summary(&self) -> Result<(EventSchema, u64, Vec<(String, u64)>), SourceError> {
-        let columns = self.table.columns.iter();
-        let schema = EventSchema::new(columns.clone().map(|c| (c.name.clone(), c.column_type())).collect())?;
-        let unparsed = columns.filter(|c| c.n_unparsed > 0).map(|c| (c.name.clone(), c.n_unparsed)).collect();
-        Ok((schema, self.table.n_rows as u64, unparsed))
+    /// The columns.
+    pub(crate) fn schema(&self) -> Result<EventSchema, SourceError> {
+        EventSchema::new(self.table.columns.iter().map(|c| (c.name.clone(), c.column_type())).collect())
+    }
+
+    /// The number of rows.
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.table.n_rows as u64
+    }
+
+    /// Columns with cells that are not of their given type.
+    pub(crate) fn unparsed(&self) -> Vec<(String, u64)> {
+        let columns = self.table.columns.iter().filter(|c| c.n_unparsed > 0);
+        columns.map(|c| (c.name.clone(), c.n_unparsed)).collect()
     }
 
     fn finish(mut self, absent: Vec<String>) -> Result<Events, SourceError> {
