@@ -14,8 +14,8 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use phantomnet_features::{
-    ColumnType, Encoding, EventSchema, EventStream, Events, Format, Layout, LineDecoder, ReadOptions, SourceError,
-    raw_lines, read_events, read_events_as, row_as_json,
+    ColumnType, Encoding, EventSchema, EventStream, Events, Format, Layout, LineDecoder, ReadOptions, Selection,
+    SourceError, convert_events, raw_lines, read_columns, read_events, read_events_as, row_as_json, type_reasons,
 };
 use rstest::rstest;
 use tempfile::TempDir;
@@ -254,6 +254,70 @@ fn a_cell_of_another_type_is_missing_or_rejects_its_record() {
     assert_eq!((events.unparsed.len(), events.batch.num_rows()), (0, 1));
     assert_eq!(events.rejected.kept[0].reason, "`x` in column `n` is not of type integer");
     assert_eq!(events.rejected.kept[0].place.offset, 8);
+}
+
+#[test]
+fn rows_of_a_database_are_events() {
+    let files = Files::new(&[]);
+    let path = files.path("a.db");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database
+        .execute_batch("CREATE TABLE log (id INTEGER PRIMARY KEY, user TEXT, n); INSERT INTO log VALUES (2, 'b', 1.5), (1, 'a', 7);")
+        .unwrap();
+    let url = format!("sqlite:///{path}");
+    let events = read_events(&[format!("{url}?table=log")], &ReadOptions::default()).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"id":1,"user":"a","n":7.0}"#, r#"{"id":2,"user":"b","n":1.5}"#]);
+    assert_eq!(raw_lines(&events, &[1]).unwrap(), [r#"{"id":2,"user":"b","n":1.5}"#]);
+    let query = Some(Selection::Query("SELECT user FROM log WHERE n > 2".into()));
+    let options = ReadOptions { selection: query, ..ReadOptions::default() };
+    assert_eq!(rows(&read_events(&[url], &options).unwrap().batch), [r#"{"user":"a"}"#]);
+}
+
+#[test]
+fn only_the_columns_that_are_chosen_are_read() {
+    let late = format!("{{\"a\":1,\"b\":\"x\",\"c\":{{\"d\":2}}}}\n{}{{\"a\":2.5}}\n", "{\"a\":1}\n".repeat(200_000));
+    let files = Files::new(&[("a.json", late.as_bytes())]);
+    let choose = |schema: &EventSchema| {
+        assert_eq!(schema.names().collect::<Vec<_>>(), ["a", "b", "c.d"]);
+        Some(vec!["c.d".to_owned(), "a".to_owned()])
+    };
+    let events = read_columns(&[files.path("a.json")], &ReadOptions::default(), choose).unwrap();
+    // The last cell makes the column one of numbers, far behind what its type was guessed from.
+    assert_eq!(types(&events), [("a", ColumnType::Number), ("c.d", ColumnType::Integer)]);
+    let all = files.read(&["a.json"], &ReadOptions::default()).unwrap();
+    assert_eq!(all.batch.column_by_name("a"), events.batch.column_by_name("a"));
+    assert_eq!((all.fingerprint, all.places), (events.fingerprint, events.places));
+}
+
+#[test]
+fn what_is_converted_is_read_as_the_log_is() {
+    let late = format!("a,b,row_id\n{}0.5,\"x\ny\",007\n3\n", "1,,8\n".repeat(300_000));
+    let files = Files::new(&[("a.csv", late.as_bytes()), ("b.csv", b"c,a\ntrue,9\n")]);
+    let (paths, out) = ([files.path("a.csv"), files.path("b.csv")], files.path("out.parquet"));
+    let converted = convert_events(&paths, &ReadOptions::default(), Path::new(&out)).unwrap();
+    assert_eq!((converted.n_rows, converted.rejected.n), (300_002, 1));
+    let events = read_events(&paths, &ReadOptions::default()).unwrap();
+    assert_eq!(converted.schema, events.schema);
+    let back = read_events(std::slice::from_ref(&out), &ReadOptions::default()).unwrap();
+    assert_eq!(types(&back)[0], ("row_id", ColumnType::Integer));
+    let ids = back.batch.column(0).as_primitive::<Int64Type>();
+    assert!(ids.values().iter().copied().eq(0..300_002));
+    for (column, name) in ["a", "b", "row_id_2", "c"].into_iter().enumerate() {
+        assert_eq!(back.batch.column_by_name(name), Some(events.batch.column(column)), "{name}");
+    }
+    let first = std::fs::read(&out).unwrap();
+    let options = ReadOptions { threads: std::num::NonZeroUsize::new(5), ..ReadOptions::default() };
+    convert_events(&paths, &options, Path::new(&out)).unwrap();
+    assert!(first == std::fs::read(&out).unwrap(), "the same logs give the same bytes");
+}
+
+#[test]
+fn types_are_explained() {
+    let events = read("a.csv", format!("n,t,m,e\n{}x,b,,\n", "1,a,2.5,\n".repeat(200)).as_bytes()).unwrap();
+    let reasons = type_reasons(&events);
+    assert!(reasons[0].starts_with("1 of 201 values are no numbers, the first `x` at "), "{reasons:?}");
+    assert_eq!(reasons[1..], ["values are text", "every value is a number", "no value"]);
+    assert!(events.warnings.iter().any(|warning| warning.starts_with("column `n` is text, since 1 of 201")));
 }
 
 #[test]

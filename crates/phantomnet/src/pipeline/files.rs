@@ -15,7 +15,7 @@ use crate::failure::Failure;
 const PNG_SCALE: f32 = 1.5;
 /// Names that a run may leave in the output folder; nothing else there is ever touched.
 const ENTRIES: [&str; 7] =
-    ["model", "plots", "report.html", "predictions.csv", "config.toml", "metrics.json", "rejected.csv"];
+    ["model", "plots", "report.html", "predictions.csv", "config.toml", "metrics.json", "rejected.jsonl"];
 
 /// Says that a folder holds what runs leave, so that its entries may be replaced; also the lock of their replacement.
 const MARKER: &str = ".phantomnet";
