@@ -43,6 +43,24 @@ fn a_preset_brings_label_features_fields_and_columns() {
 }
 
 #[test]
+fn a_preset_on_the_command_line_counts_before_the_file() {
+    let file = "[label]\nname = 'mine'\nexpr = 'x'\n[features]\na = 'b'";
+    let config = resolve(file, &["data.preset=cowrie"]).unwrap();
+    assert_eq!(config.label.name, "is_attack");
+    assert!(config.label_expr().unwrap().starts_with("eventid IN"));
+    assert_eq!(names(&config), cowrie().features().iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    let config = resolve(file, &["data.preset=cowrie", "label.expr=y"]).unwrap();
+    assert_eq!(config.label.expr, "y");
+}
+
+#[test]
+fn a_password_of_a_database_is_not_shown() {
+    let config = resolve("[data]\npaths = ['postgres://me:secret@db/logs?table=t']", &[]).unwrap();
+    assert!(!config.to_toml().contains("secret") && !config.model_part().to_string().contains("secret"));
+    assert_eq!(config.as_given(&config.data.paths[0]), "postgres://me:secret@db/logs?table=t");
+}
+
+#[test]
 fn what_the_configuration_says_itself_counts() {
     let file = "[data]\npreset = 'cowrie'\nfields = { mine = 'number', src_port = 'text' }\n\
                 [columns]\npayload = 'input'\nmine_too = 'mine'\n[features]\na = 'payload'";
