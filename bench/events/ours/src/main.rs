@@ -42,7 +42,8 @@ fn read(path: String) -> Result<(Matrix, Vec<bool>), Box<dyn Error>> {
     let columns = events.batch.schema();
     let features = FeatureSet::compile(features(json), &columns)?;
     let label = Expression::compile("is_attack", LABEL, &columns)?;
-    let arrays = features.evaluate(&events.batch)?;
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let arrays = features.evaluate_by(&events.batch, n_threads)?;
     let rows: Vec<u32> = (0..events.batch.num_rows() as u32).collect();
     let schema = learn_schema(&features, &arrays, &rows)?;
     let labels = label.evaluate(&events.batch)?;

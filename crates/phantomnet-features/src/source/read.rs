@@ -1,7 +1,9 @@
 //! All events of some files as one table.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array};
 use arrow_schema::DataType;
@@ -15,8 +17,11 @@ use crate::source::excerpt::visible;
 use crate::source::open::Head;
 use crate::source::reasons::nearly_numbers;
 use crate::source::row::{MAX_COLUMNS, Names, Row};
-use crate::source::scan::{FileEnd, Gather, Part, Visit, decode_head, scan};
+use crate::source::scan::{self, FileEnd, Gather, Part, Visit, decode_head, scan};
 use crate::source::{ReadOptions, SourceError, path};
+
+/// Fewer rows are joined by one thread.
+const PARALLEL_ROWS: usize = 100_000;
 
 /// Reads the events of files, folders and patterns, inferring the type of each column from all its cells.
 ///
@@ -473,6 +478,28 @@ impl JoinedColumn {
     }
 }
 
+/// The cells of all columns. Threads take one column after another: most of the work is in the few that hold text.
+fn arrays_of(columns: &[JoinedColumn], n_rows: usize, n_threads: usize) -> Result<Vec<ArrayRef>, SourceError> {
+    if n_threads == 1 || n_rows < PARALLEL_ROWS {
+        return columns.iter().map(|column| column.array(n_rows)).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(column) = columns.get(i) else { return done };
+            done.push((i, column.array(n_rows)));
+        }
+    };
+    let mut arrays: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    arrays.sort_by_key(|(i, _)| *i);
+    arrays.into_iter().map(|(_, array)| array).collect()
+}
+
 /// What has been read of some files.
 pub(crate) struct Reading<'a> {
     options: &'a ReadOptions,
@@ -572,8 +599,9 @@ impl<'a> Reading<'a> {
         let n_rows = self.table.n_rows;
         let (mut columns, mut arrays, mut unparsed) = (Vec::new(), Vec::new(), Vec::new());
         // One after another, so that what has been joined is let go.
-        for column in std::mem::take(&mut self.table.columns) {
-            arrays.push(column.array(n_rows)?);
+        let joined = std::mem::take(&mut self.table.columns);
+        for (column, array) in joined.iter().zip(arrays_of(&joined, n_rows, scan::n_threads(self.options))?) {
+            arrays.push(array);
             let column_type = column.column_type();
             if column.n_unparsed > 0 {
                 let (name, n) = (visible(&column.name, 60), column.n_unparsed);
@@ -581,8 +609,9 @@ impl<'a> Reading<'a> {
                     .push(format!("column `{name}`: {n} cells are not of type {column_type} and count as missing"));
                 unparsed.push((column.name.clone(), n));
             }
-            columns.push((column.name, column_type));
+            columns.push((column.name.clone(), column_type));
         }
+        drop(joined);
         if self.table.overflowed {
             self.warnings.push(format!("columns beyond the first {MAX_COLUMNS} are left out"));
         }

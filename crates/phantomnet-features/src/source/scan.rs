@@ -121,6 +121,12 @@ struct Decoded<O> {
     n_lines: u64,
 }
 
+/// Threads to read with.
+pub(crate) fn n_threads(options: &ReadOptions) -> usize {
+    let available = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    options.threads.map_or_else(available, NonZeroUsize::get)
+}
+
 /// Goes over files, giving their parts in order.
 ///
 /// # Errors
@@ -131,9 +137,7 @@ pub(crate) fn scan<V: Visit>(
     visit: &V,
     gather: &mut dyn Gather<V::Out>,
 ) -> Result<(), SourceError> {
-    let n_threads = options
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get);
+    let n_threads = n_threads(options);
     let n_texts = heads.iter().filter(|head| !head.is_columnar()).count();
     let is_small = heads.iter().all(|head| head.is_all);
     if n_threads == 1 || (is_small && options.threads.is_none()) {

@@ -14,8 +14,9 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use phantomnet_features::{
-    ColumnType, Encoding, EventSchema, EventStream, Events, Format, Layout, LineDecoder, ReadOptions, Selection,
-    SourceError, convert_events, raw_lines, read_columns, read_events, read_events_as, row_as_json, type_reasons,
+    ColumnType, Encoding, EventSchema, EventStream, Events, FeatureSet, Format, Layout, LineDecoder, ReadOptions,
+    Selection, SourceError, convert_events, raw_lines, read_columns, read_events, read_events_as, row_as_json,
+    type_reasons,
 };
 use rstest::rstest;
 use tempfile::TempDir;
@@ -309,6 +310,19 @@ fn what_is_converted_is_read_as_the_log_is() {
     let options = ReadOptions { threads: std::num::NonZeroUsize::new(5), ..ReadOptions::default() };
     convert_events(&paths, &options, Path::new(&out)).unwrap();
     assert!(first == std::fs::read(&out).unwrap(), "the same logs give the same bytes");
+}
+
+#[test]
+fn threads_change_no_feature() {
+    let content: String = (0..150_001).map(|i| format!("{},{}\n", i % 7, "x".repeat(i % 5))).collect();
+    let events = read("a.csv", format!("n,t\n{content}")).unwrap();
+    let sql = [("n", "n"), ("t", "t"), ("l", "payload_length(t)"), ("e", "n = 3")];
+    let features = FeatureSet::compile(sql, &events.batch.schema()).unwrap();
+    assert_eq!(features.evaluate_by(&events.batch, 4).unwrap(), features.evaluate(&events.batch).unwrap());
+    let wrong = FeatureSet::compile([("a", "10 / (n - 6)")], &events.batch.schema()).unwrap();
+    let error =
+        |result: Result<_, phantomnet_features::ExpressionError>| result.map(|_: Vec<_>| ()).unwrap_err().to_string();
+    assert_eq!(error(wrong.evaluate_by(&events.batch, 3)), error(wrong.evaluate(&events.batch)));
 }
 
 #[test]

@@ -263,7 +263,8 @@ pub(super) fn prepare(config: &Config, events: Events, kept: Option<&WarmStart>)
     let classes = Arc::new(classes);
     let holdout = stratified_holdout(&labels, &classes.names, config.holdout.test_size, config.holdout.seed)
         .map_err(fold_failure)?;
-    let arrays = features.evaluate(&events.batch).map_err(expression_failure)?;
+    let n_threads = config.n_threads().get();
+    let arrays = features.evaluate_by(&events.batch, n_threads).map_err(expression_failure)?;
     let learned = learn_schema(&features, &arrays, &holdout.train).map_err(expression_failure)?;
     let schema = kept.map_or(Ok(learned.clone()), |kept| kept.schema(&features, &learned))?;
     let matrix = to_matrix(&arrays, &schema).map_err(expression_failure)?;
