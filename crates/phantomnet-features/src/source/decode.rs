@@ -239,14 +239,14 @@ impl Decoder {
                 at = self.searched.end;
             }
             if at >= text.len() {
-                if !ended && at - start <= self.max_record_bytes {
+                // Asked in this order, so that it does not matter whether the end is known to be one.
+                if at - start > self.max_record_bytes {
+                    break Err(not_closed_within(&name(), self.max_record_bytes));
+                }
+                if !ended {
                     return Step::Pending(start);
                 }
-                break if ended {
-                    Err(format!("quote opened in field `{}` is never closed", name()))
-                } else {
-                    Err(not_closed_within(&name(), self.max_record_bytes))
-                };
+                break Err(format!("quote opened in field `{}` is never closed", name()));
             }
             let Some((end, next)) = self.physical_line(text, at, ended) else {
                 return Step::Pending(start);
