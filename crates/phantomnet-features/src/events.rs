@@ -127,7 +127,7 @@ impl From<EventSchema> for Vec<NamedColumn> {
 /// Where a record starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Index into [`Events::files`].
+    /// Index into [`Origin::files`].
     pub file: u32,
     /// Physical line, from 1; for Parquet the row, from 1.
     pub line: u64,
@@ -276,11 +276,18 @@ pub struct SourceFile {
 /// All events of some files.
 #[derive(Debug, Clone)]
 pub struct Events {
-    /// One row an event, in file order; column types as in `schema`.
+    /// One row an event, in file order; column types as in the schema of `origin`.
     pub batch: RecordBatch,
+    /// Where they come from; as many places as rows.
+    pub origin: Origin,
+}
+
+/// Where events come from, and what is known of their columns: all about them but their values.
+#[derive(Debug, Clone)]
+pub struct Origin {
     /// Names and types of the columns.
     pub schema: EventSchema,
-    /// Where each row comes from; as long as the batch.
+    /// Where each row comes from.
     pub places: Places,
     /// The files in the order they were read.
     pub files: Vec<SourceFile>,

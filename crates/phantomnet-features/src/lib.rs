@@ -19,7 +19,9 @@ mod preset;
 mod source;
 
 pub use error::ExpressionError;
-pub use events::{ColumnType, EventSchema, Events, Place, Places, Rejected, RejectedLine, SourceFile, row_as_json};
+pub use events::{
+    ColumnType, EventSchema, Events, Origin, Place, Places, Rejected, RejectedLine, SourceFile, row_as_json,
+};
 pub use expression::{Aliases, Expression};
 pub use feature_set::FeatureSet;
 pub use label::{MAX_CLASSES, learn_classes, to_labels};

@@ -26,19 +26,19 @@ pub fn raw_lines(events: &Events, rows: &[usize]) -> Result<Vec<String>, SourceE
     // By file, then by place: the answers wanted from that record.
     let mut wanted: BTreeMap<u32, BTreeMap<(u64, u64), Vec<usize>>> = BTreeMap::new();
     for (i, &row) in rows.iter().enumerate() {
-        let place = events.places.get(row);
+        let place = events.origin.places.get(row);
         wanted.entry(place.file).or_default().entry((place.offset, place.line)).or_default().push(i);
     }
     for (file, wanted) in wanted {
-        let file = &events.files[file as usize];
+        let file = &events.origin.files[file as usize];
         if matches!(file.format, Format::Parquet | Format::Database) {
             for &i in wanted.values().flatten() {
                 found[i] = serde_json::Value::Object(row_as_json(&events.batch, rows[i])).to_string();
             }
             continue;
         }
-        let max_record_bytes = events.options.max_line_bytes;
-        let content = Content::open(&file.path, &events.options, file.encoding)?;
+        let max_record_bytes = events.origin.options.max_line_bytes;
+        let content = Content::open(&file.path, &events.origin.options, file.encoding)?;
         let reader = BufReader::with_capacity(1 << 18, content);
         let mut text = Text::new(reader, file.terminator, max_record_bytes);
         let read = |source| SourceError::Read { path: file.path.clone(), n_rows: 0, source };

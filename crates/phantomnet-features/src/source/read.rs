@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_ar
 use arrow_schema::DataType;
 use sha2::{Digest, Sha256};
 
-use crate::events::{ColumnType, EventSchema, Events, Place, Places, Rejected, RejectedLine, SourceFile};
+use crate::events::{ColumnType, EventSchema, Events, Origin, Place, Places, Rejected, RejectedLine, SourceFile};
 use crate::source::cell::Kinds;
 use crate::source::columns::{Columns, Finished, Plan, convert, kinds_of};
 use crate::source::database::DatabaseSource;
@@ -624,8 +624,7 @@ impl<'a> Reading<'a> {
         let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)
             .expect("arrays are as long as the table and of the schema's types");
         let fingerprint = self.fingerprint.finalize();
-        let mut events = Events {
-            batch,
+        let origin = Origin {
             schema,
             places: self.places,
             files: self.files,
@@ -636,8 +635,9 @@ impl<'a> Reading<'a> {
             warnings: self.warnings,
             options: self.options.clone(),
         };
+        let mut events = Events { batch, origin };
         let nearly = nearly_numbers(&events);
-        events.warnings.extend(nearly);
+        events.origin.warnings.extend(nearly);
         Ok(events)
     }
 }

@@ -12,10 +12,10 @@ const FEW: f64 = 0.01;
 
 /// For each column of `events` why it is of its type, in words.
 pub fn type_reasons(events: &Events) -> Vec<String> {
-    let columns = events.schema.columns().iter().zip(events.batch.columns());
+    let columns = events.origin.schema.columns().iter().zip(events.batch.columns());
     columns
         .map(|((name, column_type), array)| {
-            let given = events.options.types.get(name).or_else(|| events.options.expected.get(name));
+            let given = events.origin.options.types.get(name).or_else(|| events.origin.options.expected.get(name));
             match (given, column_type) {
                 (Some(_), _) => "given".to_owned(),
                 _ if array.null_count() == array.len() => "no value".to_owned(),
@@ -37,11 +37,11 @@ pub fn type_reasons(events: &Events) -> Vec<String> {
 
 /// A sentence for each column that would be one of numbers but for a few of its values.
 pub(crate) fn nearly_numbers(events: &Events) -> Vec<String> {
-    let columns = events.schema.columns().iter().zip(events.batch.columns());
+    let columns = events.origin.schema.columns().iter().zip(events.batch.columns());
     columns
         .filter(|((_, column_type), _)| *column_type == ColumnType::Text)
         .filter_map(|((name, _), array)| {
-            if events.options.types.contains_key(name) || events.options.expected.contains_key(name) {
+            if events.origin.options.types.contains_key(name) || events.origin.options.expected.contains_key(name) {
                 return None;
             }
             let mixture = Mixture::of(array.as_string());
@@ -80,8 +80,8 @@ impl Mixture {
     fn in_words(&self, events: &Events) -> String {
         let total = self.n_numbers + self.n_others;
         let Some((row, text)) = &self.first_other else { return String::new() };
-        let place = events.places.get(*row);
-        let file = events.files[place.file as usize].path.display();
+        let place = events.origin.places.get(*row);
+        let file = events.origin.files[place.file as usize].path.display();
         format!("{} of {total} values are no numbers, the first `{text}` at {file}:{}", self.n_others, place.line)
     }
 }

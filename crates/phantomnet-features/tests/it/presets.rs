@@ -229,7 +229,7 @@ fn beginning(path: &Path) -> Events {
 }
 
 fn recognized(events: &Events) -> Option<&'static str> {
-    let columns: Vec<&str> = events.schema.names().collect();
+    let columns: Vec<&str> = events.origin.schema.names().collect();
     let sample = |name: &str| {
         let text = arrow_cast::cast(events.batch.column_by_name(name).unwrap(), &DataType::Utf8).unwrap();
         text.as_string::<i32>().iter().flatten().map(str::to_owned).take(100).collect()
@@ -382,7 +382,7 @@ fn real_logs_are_understood(
     let preset = preset(name);
     let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
     let events = read_events_as(&[path.to_str().unwrap().to_owned()], &options, preset.fields()).unwrap();
-    let unparsed: Vec<_> = events.unparsed.iter().collect();
+    let unparsed: Vec<_> = events.origin.unparsed.iter().collect();
     assert!(unparsed.is_empty(), "{unparsed:?}");
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let (found, known) = counts(preset, &events, &names);

@@ -58,7 +58,7 @@ fn schema(columns: &[(&str, ColumnType)]) -> EventSchema {
 }
 
 fn types(events: &Events) -> Vec<(&str, ColumnType)> {
-    events.schema.columns().iter().map(|(name, column_type)| (name.as_str(), *column_type)).collect()
+    events.origin.schema.columns().iter().map(|(name, column_type)| (name.as_str(), *column_type)).collect()
 }
 
 fn bzip2(content: &[u8]) -> Vec<u8> {
@@ -136,10 +136,14 @@ fn files_are_joined_by_column_name() {
     let expected =
         [r#"{"b":1,"a":2.0,"c.d":null}"#, r#"{"b":null,"a":3.5,"c.d":"x"}"#, r#"{"b":5,"a":4.0,"c.d":null}"#];
     assert_eq!(rows(&events.batch), expected);
-    let places: Vec<(u32, u64)> = events.places.iter().map(|place| (place.file, place.line)).collect();
+    let places: Vec<(u32, u64)> = events.origin.places.iter().map(|place| (place.file, place.line)).collect();
     assert_eq!(places, [(0, 2), (1, 1), (2, 2)]);
-    assert_eq!(events.warnings.len(), 1);
-    assert!(events.warnings[0].ends_with("2.jsonl` is named twice and read once"), "{:?}", events.warnings);
+    assert_eq!(events.origin.warnings.len(), 1);
+    assert!(
+        events.origin.warnings[0].ends_with("2.jsonl` is named twice and read once"),
+        "{:?}",
+        events.origin.warnings
+    );
     assert_eq!(raw_lines(&events, &[2, 0]).unwrap(), ["4\t5", "1,2"]);
 }
 
@@ -161,18 +165,18 @@ fn broken_lines_of_csv_are_rejected(
     #[case] excerpt: &str,
 ) {
     let events = read("a.csv", content).unwrap();
-    assert_eq!(events.rejected.n, 1);
-    let rejected = &events.rejected.kept[0];
+    assert_eq!(events.origin.rejected.n, 1);
+    let rejected = &events.origin.rejected.kept[0];
     assert_eq!((rejected.place.line, rejected.reason.as_str()), (line, reason));
     assert_eq!(rejected.excerpt, excerpt);
-    assert_eq!(events.files[0].n_rejected, 1);
-    assert_eq!(events.files[0].n_rows, events.batch.num_rows() as u64);
+    assert_eq!(events.origin.files[0].n_rejected, 1);
+    assert_eq!(events.origin.files[0].n_rows, events.batch.num_rows() as u64);
 }
 
 #[test]
 fn broken_lines_of_json_are_rejected() {
     let events = read("a.json", "{\"a\":1}\nhello\n\n{\"a\":\n[1]\n{\"a\":2}").unwrap();
-    let rejected: Vec<_> = events.rejected.kept.iter().map(|r| (r.place.line, r.reason.as_str())).collect();
+    let rejected: Vec<_> = events.origin.rejected.kept.iter().map(|r| (r.place.line, r.reason.as_str())).collect();
     let expected = [
         (2, "expected a JSON object"),
         (4, "expected `,` or `}` at column 1 of the line 2 below"),
@@ -194,8 +198,8 @@ fn json_in_other_layouts(#[case] content: &str, #[case] lines: &[u64]) {
     let files = Files::new(&[("a.json", content.as_bytes())]);
     let events = files.read(&["a.json"], &ReadOptions::default()).unwrap();
     assert_eq!(rows(&events.batch), [r#"{"a":1}"#, r#"{"a":2}"#]);
-    assert_eq!(events.rejected.n, 0, "{:?}", events.rejected.kept);
-    assert_eq!(events.places.iter().map(|place| place.line).collect::<Vec<_>>(), lines);
+    assert_eq!(events.origin.rejected.n, 0, "{:?}", events.origin.rejected.kept);
+    assert_eq!(events.origin.places.iter().map(|place| place.line).collect::<Vec<_>>(), lines);
     let raw = raw_lines(&events, &[1, 0]).unwrap();
     assert!(raw[0].starts_with("{") && raw[0].contains('2') && raw[1].contains('1'), "{raw:?}");
 }
@@ -225,10 +229,10 @@ fn requests_are_events() {
     let files = Files::new(&[("a.txt", content.as_bytes())]);
     let events = files.read(&["a.txt"], &ReadOptions::default()).unwrap();
     let column = |name: &str| events.batch.column_by_name(name).unwrap().as_string::<i32>().value(0).to_owned();
-    assert_eq!((events.batch.num_rows(), events.rejected.n), (2, 0));
+    assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (2, 0));
     assert_eq!((column("method"), column("host"), column("body")), ("POST".into(), "h".into(), "x=1".into()));
     let raw = raw_lines(&events, &[0]).unwrap();
-    let mut decoder = LineDecoder::new(&events.schema, &events.files[0].layout);
+    let mut decoder = LineDecoder::new(&events.origin.schema, &events.origin.files[0].layout);
     assert_eq!(decoder.decode(raw[0].as_bytes()).unwrap(), events.batch.slice(0, 1));
 }
 
@@ -236,7 +240,7 @@ fn requests_are_events() {
 fn encodings_are_told_or_given() {
     let events = read("a.csv", "name,n\ncaf\u{e9} au lait,1\n".chars().map(|c| c as u8).collect::<Vec<_>>()).unwrap();
     assert_eq!(rows(&events.batch), [r#"{"name":"café au lait","n":1}"#]);
-    assert!(events.warnings[0].contains("Latin-1"), "{:?}", events.warnings);
+    assert!(events.origin.warnings[0].contains("Latin-1"), "{:?}", events.origin.warnings);
     let files = Files::new(&[("a.csv", b"n\n\x93x\x94\n")]);
     let options = ReadOptions { encoding: Encoding::from_name("windows-1252"), ..ReadOptions::default() };
     let events = files.read(&["a.csv"], &options).unwrap();
@@ -250,11 +254,11 @@ fn a_cell_of_another_type_is_missing_or_rejects_its_record() {
     let types: std::collections::BTreeMap<_, _> = [("n".to_owned(), ColumnType::Integer)].into();
     let options = ReadOptions { types, max_rejected: 0.5, ..ReadOptions::default() };
     let events = files.read(&["a.csv"], &options).unwrap();
-    assert_eq!((events.unparsed, events.rejected.n), (vec![("n".to_owned(), 1)], 0));
+    assert_eq!((events.origin.unparsed, events.origin.rejected.n), (vec![("n".to_owned(), 1)], 0));
     let events = files.read(&["a.csv"], &ReadOptions { reject_misfits: true, ..options }).unwrap();
-    assert_eq!((events.unparsed.len(), events.batch.num_rows()), (0, 1));
-    assert_eq!(events.rejected.kept[0].reason, "`x` in column `n` is not of type integer");
-    assert_eq!(events.rejected.kept[0].place.offset, 8);
+    assert_eq!((events.origin.unparsed.len(), events.batch.num_rows()), (0, 1));
+    assert_eq!(events.origin.rejected.kept[0].reason, "`x` in column `n` is not of type integer");
+    assert_eq!(events.origin.rejected.kept[0].place.offset, 8);
 }
 
 #[test]
@@ -287,7 +291,7 @@ fn only_the_columns_that_are_chosen_are_read() {
     assert_eq!(types(&events), [("a", ColumnType::Number), ("c.d", ColumnType::Integer)]);
     let all = files.read(&["a.json"], &ReadOptions::default()).unwrap();
     assert_eq!(all.batch.column_by_name("a"), events.batch.column_by_name("a"));
-    assert_eq!((all.fingerprint, all.places), (events.fingerprint, events.places));
+    assert_eq!((all.origin.fingerprint, all.origin.places), (events.origin.fingerprint, events.origin.places));
 }
 
 #[test]
@@ -298,7 +302,7 @@ fn what_is_converted_is_read_as_the_log_is() {
     let converted = convert_events(&paths, &ReadOptions::default(), Path::new(&out)).unwrap();
     assert_eq!((converted.n_rows, converted.rejected.n), (300_002, 1));
     let events = read_events(&paths, &ReadOptions::default()).unwrap();
-    assert_eq!(converted.schema, events.schema);
+    assert_eq!(converted.schema, events.origin.schema);
     let back = read_events(std::slice::from_ref(&out), &ReadOptions::default()).unwrap();
     assert_eq!(types(&back)[0], ("row_id", ColumnType::Integer));
     let ids = back.batch.column(0).as_primitive::<Int64Type>();
@@ -331,14 +335,14 @@ fn types_are_explained() {
     let reasons = type_reasons(&events);
     assert!(reasons[0].starts_with("1 of 201 values are no numbers, the first `x` at "), "{reasons:?}");
     assert_eq!(reasons[1..], ["values are text", "every value is a number", "no value"]);
-    assert!(events.warnings.iter().any(|warning| warning.starts_with("column `n` is text, since 1 of 201")));
+    assert!(events.origin.warnings.iter().any(|warning| warning.starts_with("column `n` is text, since 1 of 201")));
 }
 
 #[test]
 fn what_is_not_utf8_is_replaced_and_told() {
     let events = read("a.csv", b"a\nx\x80\ny\n").unwrap();
     assert_eq!(rows(&events.batch), [r#"{"a":"x�"}"#, r#"{"a":"y"}"#]);
-    assert!(events.warnings[0].ends_with("1 records are not UTF-8; what is not is read as U+FFFD"));
+    assert!(events.origin.warnings[0].ends_with("1 records are not UTF-8; what is not is read as U+FFFD"));
 }
 
 #[test]
@@ -347,9 +351,9 @@ fn long_lines_are_rejected_and_not_held() {
     let options = ReadOptions { max_line_bytes: 1000, max_rejected: 0.5, ..ReadOptions::default() };
     let events = Files::new(&[("a.csv", content.as_bytes())]).read(&["a.csv"], &options).unwrap();
     assert_eq!(rows(&events.batch), [r#"{"a":1}"#, r#"{"a":2}"#]);
-    assert_eq!(events.rejected.kept[0].reason, "longer than 1000 bytes");
-    assert_eq!(events.rejected.kept[0].excerpt.len(), 256);
-    assert_eq!(events.places.get(1).line, 4);
+    assert_eq!(events.origin.rejected.kept[0].reason, "longer than 1000 bytes");
+    assert_eq!(events.origin.rejected.kept[0].excerpt.len(), 256);
+    assert_eq!(events.origin.places.get(1).line, 4);
 }
 
 #[rstest]
@@ -397,7 +401,7 @@ fn the_share_of_rejected_lines_is_bounded() {
     let content = format!("a,b\n{}3\n", "1,2\n".repeat(99));
     let files = Files::new(&[("a.csv", content.as_bytes())]);
     let read = |max_rejected| files.read(&["a.csv"], &ReadOptions { max_rejected, ..ReadOptions::default() });
-    assert_eq!(read(0.01).unwrap().rejected.n, 1);
+    assert_eq!(read(0.01).unwrap().origin.rejected.n, 1);
     assert!(matches!(read(0.009), Err(SourceError::TooManyRejected { n: 1, n_lines: 100, .. })));
     assert!(matches!(read(1.5), Err(SourceError::MaxRejected { .. })));
 }
@@ -412,8 +416,8 @@ fn names_can_be_given_and_types_set() {
     };
     let events = files.read(&["a.txt"], &options).unwrap();
     assert_eq!(rows(&events.batch), [r#"{"n":1,"code":"a"}"#, r#"{"n":2,"code":null}"#, r#"{"n":null,"code":"007"}"#]);
-    assert_eq!(events.unparsed, [("n".to_owned(), 1)]);
-    assert_eq!(events.warnings, ["column `n`: 1 cells are not of type integer and count as missing"]);
+    assert_eq!(events.origin.unparsed, [("n".to_owned(), 1)]);
+    assert_eq!(events.origin.warnings, ["column `n`: 1 cells are not of type integer and count as missing"]);
     assert_eq!(raw_lines(&events, &[0]).unwrap(), ["1,a"]);
 
     let options = ReadOptions { types: [("m".to_owned(), ColumnType::Integer)].into(), ..options };
@@ -440,8 +444,8 @@ fn compressed_files_are_read_to_the_end() {
     for name in ["b.csv.gz", "c.csv.zst", "d.csv", "e.csv.bz2"] {
         let events = files.read(&[name], &ReadOptions::default()).unwrap();
         assert_eq!(events.batch, expected.batch);
-        assert_eq!(events.fingerprint, expected.fingerprint);
-        assert_eq!(events.files[0].n_bytes, 6);
+        assert_eq!(events.origin.fingerprint, expected.origin.fingerprint);
+        assert_eq!(events.origin.files[0].n_bytes, 6);
         assert_eq!(raw_lines(&events, &[1]).unwrap(), ["2"]);
     }
 }
@@ -450,7 +454,7 @@ fn compressed_files_are_read_to_the_end() {
 fn the_fingerprint_frames_contents() {
     let files =
         Files::new(&[("1.csv", b"a\n1\n2\n"), ("2.csv", b"a\n3\n"), ("3.csv", b"a\n1\n"), ("4.csv", b"2\na\n3\n")]);
-    let read = |names: &[&str]| files.read(names, &ReadOptions::default()).unwrap().fingerprint;
+    let read = |names: &[&str]| files.read(names, &ReadOptions::default()).unwrap().origin.fingerprint;
     assert_eq!(read(&["1.csv"]).len(), 64);
     assert_ne!(read(&["1.csv", "2.csv"]), read(&["2.csv", "1.csv"]));
     // The same bytes, cut elsewhere.
@@ -467,9 +471,13 @@ fn what_can_be_read_of_a_truncated_file_is() {
     let n_rows = events.batch.num_rows();
     assert!((10_000..100_000).contains(&n_rows), "{n_rows}");
     assert_eq!(events.batch.column(0).as_primitive::<Int64Type>().value(n_rows - 1), n_rows as i64 - 1);
-    assert_eq!((events.rejected.n, events.rejected.kept[0].place.line), (1, n_rows as u64 + 2));
-    assert!(events.rejected.kept[0].reason.starts_with("the file cannot be read beyond this: "));
-    assert!(events.warnings[0].contains(&format!("cannot be read beyond row {n_rows}")), "{:?}", events.warnings);
+    assert_eq!((events.origin.rejected.n, events.origin.rejected.kept[0].place.line), (1, n_rows as u64 + 2));
+    assert!(events.origin.rejected.kept[0].reason.starts_with("the file cannot be read beyond this: "));
+    assert!(
+        events.origin.warnings[0].contains(&format!("cannot be read beyond row {n_rows}")),
+        "{:?}",
+        events.origin.warnings
+    );
 }
 
 #[test]
@@ -496,11 +504,12 @@ fn a_zeek_log_may_be_appended_to() {
     let files = Files::new(&[("conn.log", content.as_bytes())]);
     let events = files.read(&["conn.log"], &options).unwrap();
     assert_eq!(rows(&events.batch), [r#"{"ts":1.5,"note":"\"a"}"#, r#"{"ts":2.5,"note":"\"a"}"#]);
-    assert_eq!(events.places.iter().map(|place| place.line).collect::<Vec<_>>(), [4, 9]);
-    let reasons: Vec<_> = events.rejected.kept.iter().map(|line| (line.place.line, line.reason.as_str())).collect();
+    assert_eq!(events.origin.places.iter().map(|place| place.line).collect::<Vec<_>>(), [4, 9]);
+    let reasons: Vec<_> =
+        events.origin.rejected.kept.iter().map(|line| (line.place.line, line.reason.as_str())).collect();
     assert_eq!(reasons, [(11, "expected 2 fields, got 1")]);
     assert_eq!(raw_lines(&events, &[1]).unwrap(), ["2.5\t\"a"]);
-    let mut decoder = LineDecoder::new(&events.schema, &events.files[0].layout);
+    let mut decoder = LineDecoder::new(&events.origin.schema, &events.origin.files[0].layout);
     assert_eq!(decoder.decode(b"1.5\t\"a").unwrap(), events.batch.slice(0, 1));
     assert!(decoder.decode(b"#close\tx").is_err());
 }
@@ -528,15 +537,15 @@ fn a_model_reads_under_its_own_schema() {
     ]);
     let paths = [files.path("a.csv"), files.path("b.json")];
     let events = read_events_as(&paths, &ReadOptions::default(), &model).unwrap();
-    assert_eq!(events.schema, model);
+    assert_eq!(events.origin.schema, model);
     let expected = [
         r#"{"name":"n","port":22,"ok":true,"gone":null}"#,
         r#"{"name":null,"port":null,"ok":null,"gone":null}"#,
         r#"{"name":null,"port":23,"ok":null,"gone":null}"#,
     ];
     assert_eq!(rows(&events.batch), expected);
-    assert_eq!(events.absent, ["gone"]);
-    assert_eq!(events.unparsed, [("port".to_owned(), 1), ("ok".to_owned(), 1)]);
+    assert_eq!(events.origin.absent, ["gone"]);
+    assert_eq!(events.origin.unparsed, [("port".to_owned(), 1), ("ok".to_owned(), 1)]);
 
     let options = ReadOptions { keep_extra: true, ..ReadOptions::default() };
     let events = read_events_as(&paths, &options, &model).unwrap();
@@ -626,8 +635,8 @@ fn a_stream_and_a_file_give_the_same_events(
             lines.extend(batch.lines);
         }
         assert_eq!(found, rows(&events.batch));
-        assert_eq!(places, events.places.iter().collect::<Vec<_>>());
-        assert_eq!(rejected, events.rejected.kept);
+        assert_eq!(places, events.origin.places.iter().collect::<Vec<_>>());
+        assert_eq!(rejected, events.origin.rejected.kept);
         assert_eq!(lines, raw_lines(&events, &[0, 1, 2]).unwrap());
     }
 }

@@ -77,7 +77,7 @@ fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure>
 
 /// The preset of the sensor that such events come from.
 fn preset_for(events: &Events) -> Option<&'static Preset> {
-    let columns: Vec<&str> = events.schema.names().collect();
+    let columns: Vec<&str> = events.origin.schema.names().collect();
     let sample = |name: &str| -> Vec<String> {
         let column = events.batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
         column.map_or_else(Vec::new, |texts| texts.iter().flatten().take(SAMPLED).map(str::to_owned).collect())
@@ -87,6 +87,7 @@ fn preset_for(events: &Events) -> Option<&'static Preset> {
 
 fn document(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) -> Value {
     let columns: Vec<Value> = events
+        .origin
         .schema
         .columns()
         .iter()
@@ -95,16 +96,16 @@ fn document(events: &Events, missing: &[(String, u64)], label: Option<&LabelView
         .map(|(((name, t), (_, n)), why)| json!({"name": name, "type": t.name(), "why": why, "n_missing": n}))
         .collect();
     let rejected: Vec<Value> = events
-        .rejected
+        .origin.rejected
         .kept
         .iter()
         .map(|r| {
-            let file = &events.files[r.place.file as usize].path;
+            let file = &events.origin.files[r.place.file as usize].path;
             json!({"file": file, "line": r.place.line, "offset": r.place.offset, "reason": r.reason, "excerpt": r.excerpt})
         })
         .collect();
     let files: Vec<Value> = events
-        .files
+        .origin.files
         .iter()
         .map(|f| {
             json!({
@@ -118,21 +119,21 @@ fn document(events: &Events, missing: &[(String, u64)], label: Option<&LabelView
     });
     json!({
         "n_rows": events.batch.num_rows(),
-        "n_rejected": events.rejected.n,
-        "n_rejected_by_reason": events.rejected.by_reason,
+        "n_rejected": events.origin.rejected.n,
+        "n_rejected_by_reason": events.origin.rejected.by_reason,
         "preset": preset_for(events).map(Preset::name),
         "files": files,
         "columns": columns,
         "rejected": rejected,
         "label": label,
-        "fingerprint": events.fingerprint,
-        "warnings": events.warnings,
+        "fingerprint": events.origin.fingerprint,
+        "warnings": events.origin.warnings,
     })
 }
 
 fn show(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) {
     let n_rows = events.batch.num_rows();
-    for file in &events.files {
+    for file in &events.origin.files {
         let path = visible(&file.path.display().to_string());
         let format = serde_json::to_value(file.format).unwrap_or_default();
         let format = format.as_str().unwrap_or_default().replace('_', " ");
@@ -145,7 +146,7 @@ fn show(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) {
         terminal::say(&format!("looks like {}: --preset {}", preset.title(), preset.name()));
     }
     let mut rows = vec![["column", "type", "missing", "", "why this type"].map(String::from).to_vec()];
-    for (((name, t), (_, n)), why) in events.schema.columns().iter().zip(missing).zip(type_reasons(events)) {
+    for (((name, t), (_, n)), why) in events.origin.schema.columns().iter().zip(missing).zip(type_reasons(events)) {
         let share = format!("{:.1} %", 100.0 * *n as f64 / n_rows.max(1) as f64);
         rows.push(vec![visible(name), t.name().to_owned(), n.to_string(), share, visible(&why)]);
     }
@@ -162,17 +163,20 @@ fn show(events: &Events, missing: &[(String, u64)], label: Option<&LabelView>) {
         terminal::say(terminal::table(&rows).trim_end());
         label.leaks.iter().for_each(|l| terminal::warn(&format!("possible leak: {l}")));
     }
-    let mut reasons: Vec<(&String, &u64)> = events.rejected.by_reason.iter().collect();
+    let mut reasons: Vec<(&String, &u64)> = events.origin.rejected.by_reason.iter().collect();
     reasons.sort_by_key(|(reason, n)| (std::cmp::Reverse(**n), *reason));
     for (reason, n) in reasons.iter().take(SHOWN_REJECTED) {
         terminal::say(&format!("{n} rejected: {}", visible(reason)));
     }
-    for r in events.rejected.kept.iter().take(SHOWN_REJECTED) {
-        let file = visible(&events.files[r.place.file as usize].path.display().to_string());
+    for r in events.origin.rejected.kept.iter().take(SHOWN_REJECTED) {
+        let file = visible(&events.origin.files[r.place.file as usize].path.display().to_string());
         terminal::say(&format!("rejected {file}:{}: {}: {}", r.place.line, visible(&r.reason), visible(&r.excerpt)));
     }
-    if events.rejected.n as usize > SHOWN_REJECTED {
-        terminal::say(&format!("... and {} more; --json shows them", events.rejected.n as usize - SHOWN_REJECTED));
+    if events.origin.rejected.n as usize > SHOWN_REJECTED {
+        terminal::say(&format!(
+            "... and {} more; --json shows them",
+            events.origin.rejected.n as usize - SHOWN_REJECTED
+        ));
     }
-    events.warnings.iter().for_each(|w| terminal::warn(w));
+    events.origin.warnings.iter().for_each(|w| terminal::warn(w));
 }

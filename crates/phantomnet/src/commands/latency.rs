@@ -61,7 +61,7 @@ pub(super) fn lines_to_score(
         return Ok((golden_lines(scorer), None));
     }
     let events = read_events_as(data, &read_options(config)?, &scorer.event_schema()).map_err(source_failure)?;
-    if events.absent.len() == scorer.event_schema().columns().len() {
+    if events.origin.absent.len() == scorer.event_schema().columns().len() {
         return Err(no_column(&data.join(" ")));
     }
     let rows: Vec<u32> = (0..events.batch.num_rows().min(MAX_ROWS) as u32).collect();

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         for url in urls {
             let events =
                 read_events_as(std::slice::from_ref(&url), &options, &scorer.event_schema()).map_err(source_failure)?;
-            prediction.events(&events, &events.files[0].path.display().to_string())?;
+            prediction.events(&events, &events.origin.files[0].path.display().to_string())?;
         }
         let paths = if files.is_empty() { Vec::new() } else { expand_paths(&files).map_err(source_failure)? };
         for path in paths {
@@ -116,14 +116,14 @@ impl Prediction<'_> {
     }
 
     fn events(&mut self, events: &Events, name: &str) -> Result<(), Failure> {
-        events.rejected.kept.iter().for_each(|r| self.reject(r, name));
-        events.warnings.iter().for_each(|w| terminal::warn(w));
-        if events.absent.len() == self.scorer.event_schema().columns().len() {
+        events.origin.rejected.kept.iter().for_each(|r| self.reject(r, name));
+        events.origin.warnings.iter().for_each(|w| terminal::warn(w));
+        if events.origin.absent.len() == self.scorer.event_schema().columns().len() {
             return Err(no_column(name));
         }
         for start in (0..events.batch.num_rows()).step_by(BATCH_ROWS) {
             let n = BATCH_ROWS.min(events.batch.num_rows() - start);
-            let places: Vec<Place> = (start..start + n).map(|row| events.places.get(row)).collect();
+            let places: Vec<Place> = (start..start + n).map(|row| events.origin.places.get(row)).collect();
             self.score(&events.batch.slice(start, n), None, &places, name)?;
         }
         Ok(())

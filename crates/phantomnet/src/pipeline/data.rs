@@ -144,9 +144,10 @@ fn columns_read(config: &Config, schema: &EventSchema) -> Option<Vec<String>> {
 
 fn checked(events: Result<Events, SourceError>) -> Result<Events, Failure> {
     let mut events = events.map_err(source_failure)?;
-    let numbers = events.schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
-    if 2 * numbers > events.schema.columns().len() {
+    let numbers = events.origin.schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
+    if 2 * numbers > events.origin.schema.columns().len() {
         events
+            .origin
             .warnings
             .push("the header looks like data: name the columns in `data.columns` if the files have none".into());
     }
@@ -198,7 +199,7 @@ pub fn feature_expressions(
         return config.features().into_iter().map(expand).collect();
     }
     let mut features = Vec::new();
-    for (i, (name, column_type)) in events.schema.columns().iter().enumerate() {
+    for (i, (name, column_type)) in events.origin.schema.columns().iter().enumerate() {
         let is_read = |expression: &Expression| expression.columns().contains(name);
         if is_read(label) || weight.is_some_and(is_read) || config.data.ignore.contains(name) {
             continue;
@@ -230,7 +231,7 @@ fn has_few_values(column: &ArrayRef) -> bool {
 /// Of kind config for expressions that are wrong or leak, or that a kept forest does not know; of kind data for labels that
 /// nothing can be learned from, and weights that are none.
 pub(super) fn prepare(config: &Config, events: Events, kept: Option<&WarmStart>) -> Result<Labelled, Failure> {
-    let mut warnings = events.warnings.clone();
+    let mut warnings = events.origin.warnings.clone();
     let label = label_expression(config, &events)?;
     let weight = weight_expression(config, &events)?;
     let specs = feature_expressions(config, &events, &label, weight.as_ref())?;
@@ -296,8 +297,8 @@ fn weights(
     let weights = matrix.column(0);
     let bad = |w: &f32| !(w.is_finite() && *w >= 0.0);
     if let Some(i) = weights.iter().position(bad) {
-        let place = events.places.get(i);
-        let path = events.files[place.file as usize].path.display();
+        let place = events.origin.places.get(i);
+        let path = events.origin.files[place.file as usize].path.display();
         let got = if weights[i].is_nan() { "missing".to_owned() } else { weights[i].to_string() };
         let n_bad = weights.iter().filter(|w| bad(w)).count();
         return Err(Failure::data(format!(
@@ -344,7 +345,7 @@ pub fn keep_labelled(mut events: Events, labels: Vec<Option<u32>>) -> Result<(Ev
     let n_unlabelled = (labels.len() - rows.len()) as u64;
     if n_unlabelled > 0 {
         events.batch = take(&events.batch, &rows)?;
-        events.places = events.places.take(&rows);
+        events.origin.places = events.origin.places.take(&rows);
     }
     Ok((events, labels.into_iter().flatten().collect(), n_unlabelled))
 }

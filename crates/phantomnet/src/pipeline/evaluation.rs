@@ -30,11 +30,11 @@ pub struct LabelledEvents {
 pub fn read_labelled(config: &Config, scorer: &Scorer, paths: &[String]) -> Result<LabelledEvents, Failure> {
     let paths: Vec<String> = paths.iter().map(|path| config.as_given(path)).collect();
     let events = read_events_as(&paths, &read_options(config)?, scorer.labelled_schema()).map_err(source_failure)?;
-    let mut warnings = events.warnings.clone();
+    let mut warnings = events.origin.warnings.clone();
     let label = &scorer.bundle().pipeline.label;
     let expression =
         Expression::compile(&label.name, &label.expr, &events.batch.schema()).map_err(expression_failure)?;
-    if let Some(column) = expression.columns().iter().find(|c| events.absent.contains(c)) {
+    if let Some(column) = expression.columns().iter().find(|c| events.origin.absent.contains(c)) {
         return Err(Failure::data(format!("the label reads column `{column}`, which the data do not have"))
             .hint("labelled events are needed, and `data.columns` for files without a header"));
     }

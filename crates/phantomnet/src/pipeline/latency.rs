@@ -52,9 +52,9 @@ pub fn raw_lines(events: &Events, rows: &[u32]) -> Result<Vec<RawLines>, Failure
     let rows: Vec<usize> = rows.iter().map(|&r| r as usize).collect();
     let lines = phantomnet_features::raw_lines(events, &rows).map_err(source_failure)?;
     let mut parts: Vec<RawLines> =
-        events.files.iter().map(|f| RawLines { layout: f.layout.clone(), lines: Vec::new() }).collect();
+        events.origin.files.iter().map(|f| RawLines { layout: f.layout.clone(), lines: Vec::new() }).collect();
     for (row, line) in rows.into_iter().zip(lines) {
-        parts[events.places.get(row).file as usize].lines.push(line.into_bytes());
+        parts[events.origin.places.get(row).file as usize].lines.push(line.into_bytes());
     }
     parts.retain(|p| !p.lines.is_empty());
     Ok(parts)

@@ -379,7 +379,7 @@ impl Job<'_> {
             registered,
             output: PathBuf::from(&config.output.dir),
             n_rows: labelled.dataset.n_rows() as u64,
-            n_rejected: labelled.events.rejected.n,
+            n_rejected: labelled.events.origin.rejected.n,
             n_train: labelled.holdout.train.len() as u64,
             n_holdout: labelled.holdout.test.len() as u64,
             synthetic_data: config.data.synthetic,
@@ -440,9 +440,9 @@ impl Job<'_> {
         staging.write("config.toml", self.config.to_toml().as_bytes())?;
         let metrics = serde_json::to_string_pretty(page.metrics).unwrap_or_default();
         staging.write("metrics.json", metrics.as_bytes())?;
-        if labelled.events.rejected.n > 0 {
+        if labelled.events.origin.rejected.n > 0 {
             let events = &labelled.events;
-            staging.write("rejected.jsonl", &rejected_jsonl(&events.files, &events.rejected))?;
+            staging.write("rejected.jsonl", &rejected_jsonl(&events.origin.files, &events.origin.rejected))?;
         }
         Ok(())
     }

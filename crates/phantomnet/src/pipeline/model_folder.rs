@@ -22,7 +22,7 @@ pub(super) fn bundle(config: &Config, learner: &dyn Learner, labelled: &Labelled
     let expressions = labelled.features.expressions();
     let read_by_features: Vec<&String> = expressions.iter().flat_map(|e| e.columns()).collect();
     let columns = |wanted: &dyn Fn(&String) -> bool| -> Vec<Column> {
-        let all = labelled.events.schema.columns().iter();
+        let all = labelled.events.origin.schema.columns().iter();
         all.filter(|(name, _)| wanted(name))
             .map(|(name, t)| Column { name: name.clone(), column_type: t.name().to_owned() })
             .collect()
@@ -56,7 +56,7 @@ pub(super) fn bundle(config: &Config, learner: &dyn Learner, labelled: &Labelled
         golden,
         pipeline,
         model,
-        data_fingerprint: labelled.events.fingerprint.clone(),
+        data_fingerprint: labelled.events.origin.fingerprint.clone(),
         seed: config.holdout.seed,
         config: config.model_part(),
     }

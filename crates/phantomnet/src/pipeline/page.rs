@@ -202,12 +202,12 @@ impl Page<'_> {
             .iter()
             .zip(raw)
             .map(|(&i, raw)| {
-                let place = events.places.get(rows[i] as usize);
+                let place = events.origin.places.get(rows[i] as usize);
                 WrongRow {
                     score: f64::from(score(i)),
                     true_class: names[label(i) as usize].clone(),
                     predicted_class: names[predicted[i] as usize].clone(),
-                    file: events.files[place.file as usize].path.display().to_string(),
+                    file: events.origin.files[place.file as usize].path.display().to_string(),
                     line: Some(place.line),
                     raw,
                 }
@@ -223,22 +223,22 @@ impl Page<'_> {
             n_bytes: Some(f.n_bytes),
         };
         let rejected = |r: &phantomnet_features::RejectedLine| RejectedLine {
-            file: events.files[r.place.file as usize].path.display().to_string(),
+            file: events.origin.files[r.place.file as usize].path.display().to_string(),
             line: r.place.line,
             reason: r.reason.clone(),
         };
         DataSummary {
-            files: events.files.iter().map(file).collect(),
+            files: events.origin.files.iter().map(file).collect(),
             n_rows: events.batch.num_rows() as u64,
-            n_rejected: events.rejected.n,
-            rejected: events.rejected.kept.iter().take(MAX_REJECTED).map(rejected).collect(),
+            n_rejected: events.origin.rejected.n,
+            rejected: events.origin.rejected.kept.iter().take(MAX_REJECTED).map(rejected).collect(),
             missing: missing(&events.batch)
                 .into_iter()
                 .map(|(column, n_missing)| MissingColumn { column, n_missing })
                 .collect(),
             label: format!("{} = {}", self.labelled.label.name, self.labelled.label.sql),
             balance: balance(self.labelled.dataset.labels(), self.labelled.dataset.classes()),
-            fingerprint: Some(events.fingerprint.clone()),
+            fingerprint: Some(events.origin.fingerprint.clone()),
         }
     }
 

@@ -134,7 +134,7 @@ pub fn judge_promotion(
 
     let challenged = read_labelled(config, &scorer, paths)?;
     promotion.warnings.extend(challenged.warnings.iter().cloned());
-    promotion.data_fingerprint = challenged.events.fingerprint.clone();
+    promotion.data_fingerprint = challenged.events.origin.fingerprint.clone();
     promotion.n_rows = challenged.labels.len() as u64;
     promotion.conditions.push(unseen(&promotion.data_fingerprint, champion.as_ref(), &scorer));
     let scores = probabilities(&scorer, &challenged.events)?;
@@ -207,7 +207,7 @@ impl Pair<'_> {
         promotion: &mut Promotion,
     ) -> Result<(), Failure> {
         let championed = read_labelled(self.config, self.champion, paths)?;
-        let places = |of: &LabelledEvents| of.events.places.iter().collect::<Vec<_>>();
+        let places = |of: &LabelledEvents| of.events.origin.places.iter().collect::<Vec<_>>();
         let pairs = aligned(&places(&championed), &places(challenged));
         let n_apart = (challenged.labels.len() + championed.labels.len()) - 2 * pairs.len();
         let differs =

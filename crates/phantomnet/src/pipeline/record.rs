@@ -84,7 +84,7 @@ impl Recorder {
             Tag::new("mlflow.source.name", "phantomnet train"),
             Tag::new("mlflow.source.type", "LOCAL"),
             Tag::new("phantomnet.version", env!("CARGO_PKG_VERSION")),
-            Tag::new("phantomnet.data_fingerprint", &labelled.events.fingerprint),
+            Tag::new("phantomnet.data_fingerprint", &labelled.events.origin.fingerprint),
             Tag::new("phantomnet.synthetic_data", config.data.synthetic.to_string()),
             Tag::new(PID_TAG, std::process::id().to_string()),
         ];
@@ -347,7 +347,7 @@ fn dataset(config: &Config, labelled: &Labelled) -> DatasetInput {
     let stem = |f: &phantomnet_features::SourceFile| {
         f.path.file_name().map_or_else(|| "events".into(), |n| n.to_string_lossy().into_owned())
     };
-    let name = match events.files.as_slice() {
+    let name = match events.origin.files.as_slice() {
         [only] => stem(only),
         [first, rest @ ..] => format!("{} and {} more", stem(first), rest.len()),
         [] => "events".into(),
@@ -359,6 +359,7 @@ fn dataset(config: &Config, labelled: &Labelled) -> DatasetInput {
         _ => "string",
     };
     let columns: Vec<serde_json::Value> = events
+        .origin
         .schema
         .columns()
         .iter()
@@ -367,7 +368,7 @@ fn dataset(config: &Config, labelled: &Labelled) -> DatasetInput {
     let (n_rows, n_columns) = (events.batch.num_rows(), events.batch.num_columns());
     DatasetInput {
         name: name.chars().take(400).collect(),
-        digest: events.fingerprint.chars().take(DIGEST_DIGITS).collect(),
+        digest: events.origin.fingerprint.chars().take(DIGEST_DIGITS).collect(),
         source_type: "local".into(),
         source: serde_json::json!({"uri": config.data.paths.join(" ")}).to_string(),
         schema: Some(serde_json::json!({"mlflow_colspec": columns}).to_string()),

@@ -80,7 +80,7 @@ impl WarmStart {
             let (kept, here) = (kept.classes.names.join("`, `"), classes.names.join("`, `"));
             return Err(refusal(format!("tells the classes `{kept}` apart in this order, the events are of `{here}`")));
         }
-        if events.fingerprint != self.data_fingerprint {
+        if events.origin.fingerprint != self.data_fingerprint {
             return Ok(Some(
                 "the kept trees learned from other data: if events of this hold-out were among them, the metrics flatter"
                     .into(),

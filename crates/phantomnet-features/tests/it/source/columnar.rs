@@ -47,14 +47,14 @@ fn sample() -> RecordBatch {
 #[test]
 fn columns_take_the_four_types() {
     let events = read("a.bin", write(&sample())).unwrap();
-    assert_eq!(events.files[0].format, Format::Parquet);
+    assert_eq!(events.origin.files[0].format, Format::Parquet);
     let expected = [
         r#"{"small":-1,"big":1.8446744073709552e+19,"float":0.5,"flag":true,"text":"x","raw":"a�","at":"1970-01-01T00:00:00Z","list":"[1,null]","nested.x":7}"#,
         r#"{"small":null,"big":1.0,"float":null,"flag":false,"text":"","raw":null,"at":"1970-01-01T00:00:01.500Z","list":null,"nested.x":null}"#,
     ];
     assert_eq!(rows(&events.batch), expected);
     assert_eq!(raw_lines(&events, &[1]).unwrap(), [expected[1]]);
-    assert_eq!(events.places.get(1).line, 2);
+    assert_eq!(events.origin.places.get(1).line, 2);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn broken_bytes_are_errors_or_rows_but_no_panic() {
         broken[at] ^= 0x55;
         std::fs::write(files.path("a.parquet"), &broken).unwrap();
         if let Ok(events) = files.read(&["a.parquet"], &ReadOptions::default()) {
-            assert_eq!(events.places.len(), events.batch.num_rows());
+            assert_eq!(events.origin.places.len(), events.batch.num_rows());
         }
         std::fs::write(files.path("a.parquet"), &bytes[..at]).unwrap();
         assert!(files.read(&["a.parquet"], &ReadOptions::default()).is_err());

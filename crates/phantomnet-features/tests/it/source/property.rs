@@ -25,7 +25,7 @@ proptest! {
         }
         let content = writer.into_inner().unwrap();
         let events = read("a.csv", &content).unwrap();
-        prop_assert_eq!(events.rejected.n, 0);
+        prop_assert_eq!(events.origin.rejected.n, 0);
         prop_assert_eq!(events.batch.num_rows(), table.len());
         let text = schema(&header.iter().map(|name| (name.as_str(), ColumnType::Text)).collect::<Vec<_>>());
         let reader = BufReader::with_capacity(capacity, Cursor::new(content));
@@ -68,9 +68,9 @@ proptest! {
         match (whole, small) {
             (Ok(whole), Ok(small)) => {
                 prop_assert_eq!(&whole.batch, &small.batch);
-                prop_assert_eq!(&whole.rejected, &small.rejected);
-                prop_assert_eq!(whole.places.iter().collect::<Vec<_>>(), small.places.iter().collect::<Vec<_>>());
-                prop_assert_eq!(&whole.fingerprint, &small.fingerprint);
+                prop_assert_eq!(&whole.origin.rejected, &small.origin.rejected);
+                prop_assert_eq!(whole.origin.places.iter().collect::<Vec<_>>(), small.origin.places.iter().collect::<Vec<_>>());
+                prop_assert_eq!(&whole.origin.fingerprint, &small.origin.fingerprint);
                 let all: Vec<usize> = (0..whole.batch.num_rows()).collect();
                 prop_assert_eq!(raw_lines(&whole, &all).unwrap().len(), all.len());
             }
@@ -121,7 +121,7 @@ proptest! {
         let files = Files::new(&[("a", &content)]);
         let options = ReadOptions { format: Some(format), max_rejected: 1.0, ..ReadOptions::default() };
         if let Ok(events) = files.read(&["a"], &options) {
-            prop_assert_eq!(events.places.len(), events.batch.num_rows());
+            prop_assert_eq!(events.origin.places.len(), events.batch.num_rows());
             let all: Vec<usize> = (0..events.batch.num_rows()).collect();
             prop_assert_eq!(raw_lines(&events, &all).unwrap().len(), all.len());
         }

@@ -55,10 +55,10 @@ fn real_logs_are_read_whole(#[case] path: &str, #[case] n_rows: usize, #[case] n
     let Some(paths) = real(path) else { return };
     let events = read_events(&paths, &ReadOptions::default()).unwrap();
     assert_eq!(
-        (events.batch.num_rows(), events.rejected.n),
+        (events.batch.num_rows(), events.origin.rejected.n),
         (n_rows, n_rejected),
         "{:?}",
-        events.rejected.kept.first()
+        events.origin.rejected.kept.first()
     );
     let row = n_rows - 1;
     assert!(!raw_lines(&events, &[row]).unwrap()[0].is_empty());
