@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Encoding, Format, Layout, ReadOptions, SourceError};
+use crate::source::{Encoding, Format, Layout, ReadOptions, SourceError, Spool};
 
 pub use crate::source::row_as_json;
 
@@ -304,6 +304,8 @@ pub struct Origin {
     pub warnings: Vec<String>,
     /// The options they were read under.
     pub options: ReadOptions,
+    /// Of each file the rows that are kept of it, where it is a database.
+    pub(crate) spools: Vec<Option<Arc<Spool>>>,
 }
 
 #[cfg(test)]

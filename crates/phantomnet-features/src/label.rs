@@ -1,26 +1,12 @@
 //! Label values to classes.
 
-use std::collections::BTreeSet;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef};
-use arrow_cast::cast;
-use arrow_schema::DataType;
 use phantomnet_model::Classes;
 
-use crate::matrix::is_text;
+use crate::values::{LabelKind, LabelValues, MISSING};
 use crate::{Expression, ExpressionError};
 
 /// Most classes a label may have: past it, the expression is likely to give an address or a payload.
 pub const MAX_CLASSES: usize = 100;
-
-/// A label's values, whatever their width.
-enum Values {
-    Booleans(ArrayRef),
-    Integers(ArrayRef),
-    Texts(ArrayRef),
-}
 
 /// Learns the classes of a label from its values.
 ///
@@ -32,26 +18,33 @@ enum Values {
 /// [`ExpressionError::LabelType`] for floats, times and nested types, [`ExpressionError::NoLabel`] when every value is
 /// NULL, [`ExpressionError::TooManyClasses`] above [`MAX_CLASSES`], [`ExpressionError::UnknownPositive`] and
 /// [`ExpressionError::PositiveOfMany`] when `positive` is not one of two classes.
-pub fn learn_classes(label: &Expression, array: &ArrayRef, positive: Option<&str>) -> Result<Classes, ExpressionError> {
+pub fn learn_classes(
+    label: &Expression,
+    values: &LabelValues,
+    positive: Option<&str>,
+) -> Result<Classes, ExpressionError> {
     let name = &label.name;
-    if array.logical_null_count() == array.len() {
-        return Err(ExpressionError::NoLabel { name: name.clone(), n_rows: array.len() });
+    if let LabelKind::Other(got) = &values.kind {
+        return Err(ExpressionError::LabelType { name: name.clone(), got: got.clone() });
     }
-    let names = match values(array) {
-        Some(Values::Booleans(_)) => Classes::boolean().names,
-        Some(Values::Integers(integers)) => {
-            let distinct = distinct(name, integers.as_primitive::<Int64Type>().iter())?;
-            if distinct.iter().all(|n| (0..=1).contains(n)) {
-                Classes::boolean().names
-            } else {
-                distinct.iter().map(i64::to_string).collect()
+    if values.codes.iter().all(|&code| code == MISSING) {
+        return Err(ExpressionError::NoLabel { name: name.clone(), n_rows: values.n_missing as usize });
+    }
+    let mut names = values.distinct.clone();
+    match values.kind {
+        LabelKind::Integer => {
+            names.sort_by_key(|n| n.parse::<i64>().unwrap_or_default());
+            if names.iter().all(|n| n == "0" || n == "1") {
+                names = Classes::boolean().names;
             }
         }
-        Some(Values::Texts(texts)) => {
-            distinct(name, texts.as_string_view().iter())?.into_iter().map(str::to_owned).collect()
-        }
-        None => return Err(ExpressionError::LabelType { name: name.clone(), got: array.data_type().clone() }),
-    };
+        LabelKind::Text => names.sort(),
+        LabelKind::Boolean | LabelKind::Null | LabelKind::Other(_) => {}
+    }
+    if names.len() > MAX_CLASSES {
+        names.truncate(3);
+        return Err(ExpressionError::TooManyClasses { name: name.clone(), limit: MAX_CLASSES, examples: names });
+    }
     let positive = match (positive, names.len()) {
         (None, 2) => Some(1),
         (None, _) => None,
@@ -73,67 +66,30 @@ pub fn learn_classes(label: &Expression, array: &ArrayRef, positive: Option<&str
 /// [`ExpressionError::UnknownClass`] at the first value that is none of `classes`: the label may well have values that
 /// training did not meet, and what to do with their rows is the caller's choice. A value whose type has no classes is
 /// reported the same way.
-pub fn to_labels(array: &ArrayRef, classes: &Classes) -> Result<Vec<Option<u32>>, ExpressionError> {
-    let index = |row: usize, value: &str| match classes.names.iter().position(|class| class == value) {
-        Some(i) => Ok(Some(i as u32)),
-        None => Err(unknown_class(row, value, classes)),
+pub fn to_labels(values: &LabelValues, classes: &Classes) -> Result<Vec<Option<u32>>, ExpressionError> {
+    let unknown = |row: usize, value: &str| ExpressionError::UnknownClass {
+        row,
+        value: value.to_owned(),
+        classes: classes.names.clone(),
     };
-    let boolean = Classes::boolean().names;
-    let is_boolean = classes.names == boolean;
-    match values(array) {
-        Some(Values::Booleans(booleans)) => booleans
-            .as_boolean()
-            .iter()
-            .enumerate()
-            .map(|(row, value)| value.map_or(Ok(None), |b| index(row, &boolean[usize::from(b)])))
-            .collect(),
-        Some(Values::Integers(integers)) => integers
-            .as_primitive::<Int64Type>()
-            .iter()
-            .enumerate()
-            .map(|(row, value)| match value {
-                None => Ok(None),
-                Some(n @ 0..=1) if is_boolean => Ok(Some(n as u32)),
-                Some(n) => index(row, &n.to_string()),
-            })
-            .collect(),
-        Some(Values::Texts(texts)) => texts
-            .as_string_view()
-            .iter()
-            .enumerate()
-            .map(|(row, value)| value.map_or(Ok(None), |text| index(row, text)))
-            .collect(),
-        None if array.data_type() == &DataType::Null => Ok(vec![None; array.len()]),
-        None => Err(unknown_class(0, &format!("of type {}", array.data_type()), classes)),
+    if let LabelKind::Other(got) = &values.kind {
+        return Err(unknown(0, &format!("of type {got}")));
     }
-}
-
-fn unknown_class(row: usize, value: &str, classes: &Classes) -> ExpressionError {
-    ExpressionError::UnknownClass { row, value: value.to_owned(), classes: classes.names.clone() }
-}
-
-/// `None` for types that are no label. An unsigned 64-bit integer is none: no event column has it.
-fn values(array: &ArrayRef) -> Option<Values> {
-    match array.data_type() {
-        DataType::Boolean => Some(Values::Booleans(ArrayRef::clone(array))),
-        DataType::UInt64 => None,
-        integer if integer.is_integer() => cast(array, &DataType::Int64).ok().map(Values::Integers),
-        text if is_text(text) => cast(array, &DataType::Utf8View).ok().map(Values::Texts),
-        _ => None,
-    }
-}
-
-fn distinct<T: Ord + ToString>(
-    name: &str,
-    values: impl Iterator<Item = Option<T>>,
-) -> Result<BTreeSet<T>, ExpressionError> {
-    let mut distinct = BTreeSet::new();
-    for value in values.flatten() {
-        distinct.insert(value);
-        if distinct.len() > MAX_CLASSES {
-            let examples = distinct.iter().take(3).map(T::to_string).collect();
-            return Err(ExpressionError::TooManyClasses { name: name.to_owned(), limit: MAX_CLASSES, examples });
+    let is_boolean = classes.names == Classes::boolean().names;
+    let class_of = |value: &String| match (value.as_str(), &values.kind) {
+        ("0", LabelKind::Integer) if is_boolean => Some(0),
+        ("1", LabelKind::Integer) if is_boolean => Some(1),
+        (value, _) => classes.names.iter().position(|class| class == value).map(|class| class as u32),
+    };
+    let known: Vec<Option<u32>> = values.distinct.iter().map(class_of).collect();
+    let label = |(row, &code): (usize, &u32)| match (code, known.get(code as usize)) {
+        (MISSING, _) => Ok(None),
+        (_, Some(Some(class))) => Ok(Some(*class)),
+        (code, _) => {
+            // There are more values than classes, so that one of those that are told apart is unknown, and comes before.
+            let value = values.distinct.get(code as usize).map_or("one of many others", String::as_str);
+            Err(unknown(row, value))
         }
-    }
-    Ok(distinct)
+    };
+    values.codes.iter().enumerate().map(label).collect()
 }

@@ -17,6 +17,7 @@ mod leak;
 mod matrix;
 mod preset;
 mod source;
+mod values;
 
 pub use error::ExpressionError;
 pub use events::{
@@ -26,10 +27,11 @@ pub use expression::{Aliases, Expression};
 pub use feature_set::FeatureSet;
 pub use label::{MAX_CLASSES, learn_classes, to_labels};
 pub use leak::{Overlap, overlaps};
-pub use matrix::{learn_schema, to_matrix};
+pub use matrix::{into_matrix, learn_schema, to_matrix};
 pub use preset::{MAX_PRESET_BYTES, Preset, PresetError, PresetLabel, recognize};
 pub use source::{
-    Converted, DatabaseSource, Encoding, EventStream, Format, Layout, LineDecoder, ROW_ID, RawBatch, ReadOptions,
-    Reason, Selection, SourceError, Variables, ZeekLayout, convert_events, expand_paths, raw_lines, read_columns,
-    read_events, read_events_as, type_reasons,
+    Converted, DatabaseSource, Encoding, Evaluated, EventReader, EventStream, Format, Layout, LineDecoder, Program,
+    ROW_ID, RawBatch, ReadOptions, Reason, Selection, SourceError, Variables, ZeekLayout, convert_events, expand_paths,
+    raw_lines, read_events, read_events_as, read_rows, type_reasons,
 };
+pub use values::{FeatureValues, LabelValues};

@@ -5,10 +5,10 @@ use arrow_array::types::Float32Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;
 use arrow_schema::DataType;
-use phantomnet_model::{Dictionary, Feature, FeatureKind, FeatureSchema, Matrix};
+use phantomnet_model::{Feature, FeatureKind, FeatureSchema, Matrix};
 
 use crate::error::quoted;
-use crate::{ExpressionError, FeatureSet};
+use crate::{ExpressionError, FeatureSet, FeatureValues};
 
 /// Learns how the values of features become numbers: the kind of each from its type, the dictionaries of text features
 /// from `train_rows` alone, so that the rows held out stay unseen.
@@ -16,36 +16,38 @@ use crate::{ExpressionError, FeatureSet};
 /// Integers, floats and decimals are numbers, booleans are booleans, texts are categories. A feature that is NULL
 /// throughout (its column is empty in all files) is a number that is always missing.
 ///
-/// - `arrays`: values of each feature, as [`FeatureSet::evaluate`] gives them.
-///
 /// # Errors
-/// [`ExpressionError::FeatureType`] for times, durations, lists and structs, [`ExpressionError::FeatureCount`] when
-/// there are not as many arrays as features.
+/// [`ExpressionError::FeatureCount`] when there are not as many values as features.
 ///
 /// # Panics
-/// When a row lies outside the arrays.
+/// When a row lies outside the values.
 pub fn learn_schema(
     features: &FeatureSet,
-    arrays: &[ArrayRef],
+    values: &[FeatureValues],
     train_rows: &[u32],
 ) -> Result<FeatureSchema, ExpressionError> {
-    check_count(features.expressions().len(), arrays)?;
-    let learned = features.expressions().iter().zip(arrays).map(|(expression, array)| {
-        let kind = match array.data_type() {
-            DataType::Boolean => FeatureKind::Boolean,
-            DataType::Null => FeatureKind::Number,
-            number if number.is_numeric() => FeatureKind::Number,
-            text if is_text(text) => {
-                FeatureKind::Category { dictionary: learn_dictionary(&expression.name, array, train_rows)? }
-            }
-            other => {
-                let (name, got) = (expression.name.clone(), other.clone());
-                return Err(ExpressionError::FeatureType { name, got });
-            }
-        };
-        Ok(Feature { name: expression.name.clone(), kind })
-    });
-    learned.collect::<Result<_, _>>().map(FeatureSchema::new)
+    check_count(features.expressions().len(), values.len())?;
+    let learned = features.expressions().iter().zip(values);
+    let feature = |(expression, values): (&crate::Expression, &FeatureValues)| Feature {
+        name: expression.name.clone(),
+        kind: values.learn_kind(train_rows),
+    };
+    Ok(FeatureSchema::new(learned.map(feature).collect()))
+}
+
+/// The matrix of kept values under a learned schema, as [`to_matrix`] makes it of arrays.
+///
+/// # Errors
+/// As [`to_matrix`].
+///
+/// # Panics
+/// When the values are not equally long, as those of the same events are.
+pub fn into_matrix(values: Vec<FeatureValues>, schema: &FeatureSchema) -> Result<Matrix, ExpressionError> {
+    check_count(schema.len(), values.len())?;
+    let n_rows = values.first().map_or(0, FeatureValues::len);
+    let columns = schema.features().iter().zip(values).map(|(feature, values)| values.into_column(feature));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(Matrix::new(n_rows, columns).expect("values of the same events are equally long"))
 }
 
 /// Encodes feature values by a learned schema.
@@ -61,18 +63,15 @@ pub fn learn_schema(
 /// # Panics
 /// When the arrays are not equally long, as those of one batch are.
 pub fn to_matrix(arrays: &[ArrayRef], schema: &FeatureSchema) -> Result<Matrix, ExpressionError> {
-    check_count(schema.len(), arrays)?;
+    check_count(schema.len(), arrays.len())?;
     let n_rows = arrays.first().map_or(0, |array| array.len());
     let columns = schema.features().iter().zip(arrays).map(|(feature, array)| encode(feature, array));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     Ok(Matrix::new(n_rows, columns).expect("arrays of one batch are equally long"))
 }
 
-fn check_count(expected: usize, arrays: &[ArrayRef]) -> Result<(), ExpressionError> {
-    if arrays.len() == expected {
-        return Ok(());
-    }
-    Err(ExpressionError::FeatureCount { expected, got: arrays.len() })
+fn check_count(expected: usize, got: usize) -> Result<(), ExpressionError> {
+    if got == expected { Ok(()) } else { Err(ExpressionError::FeatureCount { expected, got }) }
 }
 
 pub(crate) fn is_text(data_type: &DataType) -> bool {
@@ -80,30 +79,30 @@ pub(crate) fn is_text(data_type: &DataType) -> bool {
 }
 
 /// The same values as `to`, NULL where one has no counterpart.
-fn cast_to(name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ExpressionError> {
+pub(crate) fn cast_to(name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ExpressionError> {
     cast(array, to).map_err(|e| ExpressionError::Evaluate { name: name.to_owned(), reason: quoted(&e.to_string()) })
 }
 
-fn learn_dictionary(name: &str, array: &ArrayRef, rows: &[u32]) -> Result<Dictionary, ExpressionError> {
-    let texts = cast_to(name, array, &DataType::Utf8View)?;
-    let texts = texts.as_string_view();
-    Ok(Dictionary::learn(rows.iter().map(|&row| {
-        let row = row as usize;
-        texts.is_valid(row).then(|| texts.value(row))
-    })))
+/// Numbers of any width as a matrix has them.
+pub(crate) fn numbers(name: &str, array: &ArrayRef) -> Result<Vec<f32>, ExpressionError> {
+    let numbers = cast_to(name, array, &DataType::Float32)?;
+    let numbers = numbers.as_primitive::<Float32Type>();
+    if numbers.null_count() == 0 {
+        return Ok(numbers.values().to_vec());
+    }
+    Ok(numbers.iter().map(|x| x.unwrap_or(f32::NAN)).collect())
+}
+
+pub(crate) fn booleans(array: &ArrayRef) -> Vec<f32> {
+    array.as_boolean().iter().map(|b| b.map_or(f32::NAN, |b| f32::from(u8::from(b)))).collect()
 }
 
 fn encode(feature: &Feature, array: &ArrayRef) -> Result<Vec<f32>, ExpressionError> {
     let name = feature.name.as_str();
     Ok(match (&feature.kind, array.data_type()) {
         (_, DataType::Null) => vec![f32::NAN; array.len()],
-        (FeatureKind::Number, number) if number.is_numeric() => {
-            let numbers = cast_to(name, array, &DataType::Float32)?;
-            numbers.as_primitive::<Float32Type>().iter().map(|x| x.unwrap_or(f32::NAN)).collect()
-        }
-        (FeatureKind::Boolean, DataType::Boolean) => {
-            array.as_boolean().iter().map(|b| b.map_or(f32::NAN, |b| f32::from(u8::from(b)))).collect()
-        }
+        (FeatureKind::Number, number) if number.is_numeric() => numbers(name, array)?,
+        (FeatureKind::Boolean, DataType::Boolean) => booleans(array),
         (FeatureKind::Category { dictionary }, text) if is_text(text) => {
             let texts = cast_to(name, array, &DataType::Utf8View)?;
             texts.as_string_view().iter().map(|text| dictionary.encode(text)).collect()
@@ -123,7 +122,7 @@ mod tests {
     use arrow_array::{
         BooleanArray, Decimal128Array, Float64Array, Int64Array, LargeStringArray, NullArray, StringArray,
     };
-    use phantomnet_model::UNSEEN;
+    use phantomnet_model::{Dictionary, UNSEEN};
     use rstest::rstest;
 
     const NAN: f32 = f32::NAN;

@@ -52,9 +52,13 @@ impl Dictionary {
         for value in values.flatten() {
             *counts.entry(value).or_default() += 1;
         }
-        let mut by_count: Vec<(&str, u64)> = counts.into_iter().collect();
-        // Stable sort over string order: equal counts keep the lesser string first.
-        by_count.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
+        Self::of_counts(counts.into_iter())
+    }
+
+    /// As [`learn`](Self::learn), from different values with the number of times that each came.
+    pub fn of_counts<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> Self {
+        let mut by_count: Vec<(&str, u64)> = counts.collect();
+        by_count.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         by_count.truncate(MAX_CATEGORIES);
         let mut values: Vec<String> = by_count.into_iter().map(|(v, _)| v.to_owned()).collect();
         values.sort_unstable();

@@ -9,7 +9,8 @@ use std::error::Error;
 use std::time::Instant;
 
 use phantomnet_features::{
-    EventSchema, Expression, FeatureSet, ReadOptions, learn_classes, learn_schema, read_columns, to_labels, to_matrix,
+    Evaluated, EventReader, Expression, FeatureSet, Program, ReadOptions, into_matrix, learn_classes, learn_schema,
+    to_labels,
 };
 use phantomnet_model::Matrix;
 
@@ -30,27 +31,18 @@ fn features(json: bool) -> [(&'static str, &'static str); 6] {
 
 fn read(path: String) -> Result<(Matrix, Vec<bool>), Box<dyn Error>> {
     let json = path.contains(".jsonl");
-    // As `phantomnet train` does: of the columns, only those that label and features read.
-    let columns_read = |schema: &EventSchema| {
-        let schema = schema.arrow();
-        let features = FeatureSet::compile(features(json), &schema).ok()?;
-        let label = Expression::compile("is_attack", LABEL, &schema).ok()?;
-        let all = features.expressions().iter().chain([&label]);
-        Some(all.flat_map(|expression| expression.columns().to_vec()).collect())
-    };
-    let events = read_columns(&[path], &ReadOptions::default(), columns_read)?;
-    let columns = events.batch.schema();
-    let features = FeatureSet::compile(features(json), &columns)?;
-    let label = Expression::compile("is_attack", LABEL, &columns)?;
-    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let arrays = features.evaluate_by(&events.batch, n_threads)?;
-    let rows: Vec<u32> = (0..events.batch.num_rows() as u32).collect();
-    let schema = learn_schema(&features, &arrays, &rows)?;
-    let labels = label.evaluate(&events.batch)?;
-    let classes = learn_classes(&label, &labels, None)?;
+    let (paths, options) = ([path], ReadOptions::default());
+    let reader = EventReader::open(&paths, &options)?;
+    let schema = reader.schema().arrow();
+    let features = FeatureSet::compile(features(json), &schema)?;
+    let label = Expression::compile("is_attack", LABEL, &schema)?;
+    let Evaluated { program, labels, features, .. } = reader.evaluate(&Program { label, weight: None, features })?;
+    let classes = learn_classes(&program.label, &labels, None)?;
     let labels = to_labels(&labels, &classes)?;
+    let rows: Vec<u32> = (0..labels.len() as u32).collect();
+    let schema = learn_schema(&program.features, &features, &rows)?;
     let labels = labels.into_iter().map(|label| label == Some(1)).collect();
-    Ok((to_matrix(&arrays, &schema)?, labels))
+    Ok((into_matrix(features, &schema)?, labels))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

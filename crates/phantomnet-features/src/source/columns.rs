@@ -126,6 +126,10 @@ impl Columns {
         Ok(())
     }
 
+    pub(crate) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
     /// The first `n_columns` columns; `plan` as for [`push`](Self::push).
     pub(crate) fn finish(self, n_columns: usize, plan: impl Fn(usize) -> Plan) -> Vec<Finished> {
         let n_rows = self.n_rows;

@@ -52,8 +52,8 @@ pub fn convert_events(paths: &[String], options: &ReadOptions, to: &Path) -> Res
         let mut writing = Writing::new(plans.reading(), schema, to)?;
         scan(plans.heads(), options, &plans.table(), &mut writing)?;
         let is_complete = writing.is_complete;
-        let (mut reading, writer) = (writing.reading, writing.writer);
-        if plans.learn(&reading) || !is_complete {
+        let (mut reading, writer, columns) = (writing.reading, writing.writer, writing.columns);
+        if plans.learn(&reading) || plans.schema() != columns || !is_complete {
             continue;
         }
         plans.check(&mut reading)?;

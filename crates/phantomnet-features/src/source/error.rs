@@ -10,6 +10,9 @@ use crate::source::excerpt::visible;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
+    /// An expression that cannot be computed on the events.
+    #[error(transparent)]
+    Expression(#[from] crate::ExpressionError),
     /// An empty list of paths.
     #[error("no file, folder or pattern of event logs is given")]
     NoPaths,
@@ -264,6 +267,7 @@ impl SourceError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Expression(error) => return error.hint(),
             Self::NoPaths => "name files, folders or patterns in `data.paths`",
             Self::NotFound { .. } => "paths are relative to the current folder",
             Self::NoMatch { .. } => "put the pattern in quotes if the shell should not expand it",

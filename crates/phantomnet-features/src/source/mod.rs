@@ -3,10 +3,10 @@
 //!
 //! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode) with `sniff` and `layout`
 //! (recognize), `blocks` (cut at line ends), `scan` (blocks in parallel, joined in order), `decode` with `delimited`, `json`, `zeek` and
-//! `http` (records and cells), `columns` (types), `read` (one table). `text` takes records off what arrives bit by bit instead, for
+//! `http` (records and cells), `columns` (types), then `read` (one table) or `evaluate` (expressions, block by block). `text` takes records off what arrives bit by bit instead, for
 //! `stream`. What cannot be read is rejected record by record, counted and kept.
 //!
-//! Limits: one table is held in memory; a text column holds at most 2 GiB.
+//! Limits: `read` holds its table in memory, of which a text column holds at most 2 GiB.
 
 mod blocks;
 mod cell;
@@ -18,6 +18,7 @@ mod decode;
 mod decoder;
 mod delimited;
 mod error;
+mod evaluate;
 mod excerpt;
 mod http;
 mod json;
@@ -46,14 +47,16 @@ use serde::{Deserialize, Serialize};
 use crate::events::ColumnType;
 
 pub use convert::{Converted, ROW_ID, convert_events};
+pub(crate) use database::Spool;
 pub use database::{DatabaseSource, Selection, Variables};
 pub use decoder::{LineDecoder, Reason};
 pub use error::SourceError;
+pub use evaluate::{Evaluated, EventReader, Program};
 pub use latin1::Encoding;
 pub use layout::Layout;
 pub use path::expand_paths;
-pub use raw::raw_lines;
-pub use read::{read_columns, read_events, read_events_as};
+pub use raw::{raw_lines, read_rows};
+pub use read::{read_events, read_events_as};
 pub use reasons::type_reasons;
 pub use row_json::row_as_json;
 pub use stream::{EventStream, RawBatch};

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memchr::{memchr_iter, memrchr};
 use sha2::{Digest, Sha256};
 
-use crate::source::database::DatabaseSource;
+use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
@@ -42,8 +43,8 @@ pub(crate) struct Head {
     pub(crate) is_all: bool,
     /// Names that had to be changed, for people.
     pub(crate) warnings: Vec<String>,
-    /// The database, where it is one.
-    pub(crate) database: Option<DatabaseSource>,
+    /// The rows, of a database.
+    pub(crate) spool: Option<Arc<Spool>>,
 }
 
 impl Head {
@@ -82,7 +83,7 @@ impl Head {
             lines: Vec::new(),
             is_all,
             warnings,
-            database: None,
+            spool: None,
         };
         if format == Format::Parquet {
             return Ok(head);
@@ -107,9 +108,9 @@ impl Head {
         Ok(head)
     }
 
-    /// What is known of a database before it is asked.
-    pub(crate) fn database(source: DatabaseSource) -> Self {
-        Self {
+    /// Reads the rows of a database.
+    pub(crate) fn database(source: &DatabaseSource) -> Result<Self, SourceError> {
+        Ok(Self {
             path: source.display().into(),
             format: Format::Database,
             terminator: b'\n',
@@ -120,7 +121,15 @@ impl Head {
             lines: Vec::new(),
             is_all: true,
             warnings: Vec::new(),
-            database: Some(source),
+            spool: Some(Arc::new(Spool::fill(source)?)),
+        })
+    }
+
+    /// The files that rows come from as columns, and the rows before each.
+    pub(crate) fn columnar_files(&self) -> Vec<(u64, &Path)> {
+        match &self.spool {
+            Some(spool) => spool.pieces().collect(),
+            None => vec![(0, &self.path)],
         }
     }
 

@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{ArrowError, DataType};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
 
 use crate::source::error::SourceError;
 use crate::source::row::{MAX_COLUMNS, Names};
@@ -24,8 +24,41 @@ const MAX_DEPTH: usize = 32;
 /// Takes the batches of a file: names and columns of the four types, and the number of rows.
 pub(crate) type TakeBatch<'a> = dyn FnMut(Vec<(String, ArrayRef)>, usize) -> Result<(), SourceError> + 'a;
 
+/// Which rows of a file are read.
+enum Rows<'a> {
+    All,
+    /// At most a batch.
+    First,
+    /// These, ascending.
+    Some(&'a [usize]),
+}
+
 /// Reads a file; columns that `names` does not know, and that cannot be added to it, are left out.
 pub(crate) fn read(path: &Path, names: &Names, take: &mut TakeBatch<'_>) -> Result<(), SourceError> {
+    read_some(path, names, &Rows::All, take)
+}
+
+/// Reads the first rows of a file, one batch at most.
+pub(crate) fn read_first(path: &Path, names: &Names) -> Result<(Vec<(String, ArrayRef)>, usize), SourceError> {
+    let mut first = (Vec::new(), 0);
+    read_some(path, names, &Rows::First, &mut |columns, n_rows| {
+        first = (columns, n_rows);
+        Ok(())
+    })?;
+    Ok(first)
+}
+
+/// Reads some rows of a file, of numbers that ascend; those that it does not have are not given.
+pub(crate) fn read_rows(
+    path: &Path,
+    names: &Names,
+    rows: &[usize],
+    take: &mut TakeBatch<'_>,
+) -> Result<(), SourceError> {
+    read_some(path, names, &Rows::Some(rows), take)
+}
+
+fn read_some(path: &Path, names: &Names, rows: &Rows<'_>, take: &mut TakeBatch<'_>) -> Result<(), SourceError> {
     let mut n_rows = 0;
     let failed = |n_rows: u64, source: Box<dyn std::error::Error + Send + Sync>| SourceError::Parquet {
         path: path.to_path_buf(),
@@ -41,7 +74,17 @@ pub(crate) fn read(path: &Path, names: &Names, take: &mut TakeBatch<'_>) -> Resu
             names.is_open() || names.as_slice().iter().any(|name| name == field.name() || name.starts_with(&below))
         });
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(i, _)| i));
-        builder.with_projection(mask).build()
+        let builder = builder.with_projection(mask);
+        match rows {
+            Rows::All => builder,
+            Rows::First => builder.with_limit(BATCH_ROWS),
+            Rows::Some(rows) => {
+                let n = builder.metadata().file_metadata().num_rows().max(0) as usize;
+                let ranges = rows.iter().filter(|&&row| row < n).map(|&row| row..row + 1);
+                builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, n))
+            }
+        }
+        .build()
     };
     let mut batches = guarded(build).map_err(|error| failed(n_rows, error))?;
     while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|error| failed(n_rows, error))? {

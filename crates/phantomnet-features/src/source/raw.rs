@@ -1,16 +1,51 @@
-//! Raw records of rows, read again from their files.
+//! Rows read again from their files.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
+use std::path::Path;
 
-use crate::events::Events;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+
+use crate::events::{ColumnType, EventSchema, Origin, SourceFile};
 use crate::source::Format;
+use crate::source::columns::convert;
+use crate::source::database::Spool;
 use crate::source::decode::Decoder;
+use crate::source::decoder::LineDecoder;
 use crate::source::error::SourceError;
 use crate::source::open::Content;
+use crate::source::parquet;
 use crate::source::row::Names;
 use crate::source::row_json::row_as_json;
 use crate::source::text::{Next, Text};
+
+/// Some rows, in the order of `rows`: their columns as they were read.
+///
+/// # Errors
+/// Those of reading a file; `Changed` when a record is no longer where it was.
+///
+/// # Panics
+/// When there is no such row.
+pub fn read_rows(origin: &Origin, rows: &[usize]) -> Result<RecordBatch, SourceError> {
+    let mut events: Vec<Option<RecordBatch>> = vec![None; rows.len()];
+    for (file, wanted) in by_file(origin, rows) {
+        let (spool, file) = (&origin.spools[file as usize], &origin.files[file as usize]);
+        if is_columnar(file) {
+            columns(file, spool.as_deref(), &origin.schema, wanted, &mut |i, row| events[i] = Some(row))?;
+            continue;
+        }
+        let mut decoder = LineDecoder::new(&origin.schema, &file.layout);
+        records(origin, file, wanted, &mut |i, record, line| {
+            let changed = |_| SourceError::Changed { path: file.path.clone(), line };
+            events[i] = Some(decoder.decode(record.as_bytes()).map_err(changed)?);
+            Ok(())
+        })?;
+    }
+    let schema = origin.schema.arrow();
+    let events: Vec<RecordBatch> = events.into_iter().flatten().collect();
+    let full = |_| SourceError::ColumnFull { column: "all".to_owned() };
+    arrow_select::concat::concat_batches(&schema, &events).map_err(full)
+}
 
 /// The raw text of some rows, in the order of `rows`; for Parquet the row as JSON.
 ///
@@ -21,41 +56,113 @@ use crate::source::text::{Next, Text};
 ///
 /// # Panics
 /// When there is no such row.
-pub fn raw_lines(events: &Events, rows: &[usize]) -> Result<Vec<String>, SourceError> {
+pub fn raw_lines(origin: &Origin, rows: &[usize]) -> Result<Vec<String>, SourceError> {
     let mut found = vec![String::new(); rows.len()];
-    // By file, then by place: the answers wanted from that record.
-    let mut wanted: BTreeMap<u32, BTreeMap<(u64, u64), Vec<usize>>> = BTreeMap::new();
-    for (i, &row) in rows.iter().enumerate() {
-        let place = events.origin.places.get(row);
-        wanted.entry(place.file).or_default().entry((place.offset, place.line)).or_default().push(i);
-    }
-    for (file, wanted) in wanted {
-        let file = &events.origin.files[file as usize];
-        if matches!(file.format, Format::Parquet | Format::Database) {
-            for &i in wanted.values().flatten() {
-                found[i] = serde_json::Value::Object(row_as_json(&events.batch, rows[i])).to_string();
-            }
+    for (file, wanted) in by_file(origin, rows) {
+        let (spool, file) = (&origin.spools[file as usize], &origin.files[file as usize]);
+        if is_columnar(file) {
+            let as_json = |row: &RecordBatch| serde_json::Value::Object(row_as_json(row, 0)).to_string();
+            columns(file, spool.as_deref(), &origin.schema, wanted, &mut |i, row| found[i] = as_json(&row))?;
             continue;
         }
-        let max_record_bytes = events.origin.options.max_line_bytes;
-        let content = Content::open(&file.path, &events.origin.options, file.encoding)?;
-        let reader = BufReader::with_capacity(1 << 18, content);
-        let mut text = Text::new(reader, file.terminator, max_record_bytes);
-        let read = |source| SourceError::Read { path: file.path.clone(), n_rows: 0, source };
-        let none = Names::new(Vec::new(), false);
-        let mut decoder = Decoder::new(&file.layout, file.terminator, max_record_bytes, none, &[]);
-        for ((offset, line), answers) in wanted {
-            text.skip_to(offset).map_err(read)?;
-            decoder.go_on();
-            match text.next(&mut decoder, true).map_err(read)? {
-                Next::Record(span) if text.offset(span) == offset => {
-                    for i in answers {
-                        found[i] = String::from_utf8_lossy(text.bytes(span)).into_owned();
-                    }
-                }
-                _ => return Err(SourceError::Changed { path: file.path.clone(), line }),
-            }
-        }
+        records(origin, file, wanted, &mut |i, record, _| {
+            found[i] = record.to_owned();
+            Ok(())
+        })?;
     }
     Ok(found)
+}
+
+/// Of a file, by offset and line, the answers wanted from that record.
+type Wanted = BTreeMap<(u64, u64), Vec<usize>>;
+
+fn by_file(origin: &Origin, rows: &[usize]) -> BTreeMap<u32, Wanted> {
+    let mut wanted: BTreeMap<u32, Wanted> = BTreeMap::new();
+    for (i, &row) in rows.iter().enumerate() {
+        let place = origin.places.get(row);
+        wanted.entry(place.file).or_default().entry((place.offset, place.line)).or_default().push(i);
+    }
+    wanted
+}
+
+fn is_columnar(file: &SourceFile) -> bool {
+    matches!(file.format, Format::Parquet | Format::Database)
+}
+
+/// Gives the texts of records.
+fn records(
+    origin: &Origin,
+    file: &SourceFile,
+    wanted: Wanted,
+    give: &mut dyn FnMut(usize, &str, u64) -> Result<(), SourceError>,
+) -> Result<(), SourceError> {
+    let max_record_bytes = origin.options.max_line_bytes;
+    let content = Content::open(&file.path, &origin.options, file.encoding)?;
+    let reader = BufReader::with_capacity(1 << 18, content);
+    let mut text = Text::new(reader, file.terminator, max_record_bytes);
+    let read = |source| SourceError::Read { path: file.path.clone(), n_rows: 0, source };
+    let none = Names::new(Vec::new(), false);
+    let mut decoder = Decoder::new(&file.layout, file.terminator, max_record_bytes, none, &[]);
+    for ((offset, line), answers) in wanted {
+        text.skip_to(offset).map_err(read)?;
+        decoder.go_on();
+        match text.next(&mut decoder, true).map_err(read)? {
+            Next::Record(span) if text.offset(span) == offset => {
+                let record = String::from_utf8_lossy(text.bytes(span));
+                for i in answers {
+                    give(i, &record, line)?;
+                }
+            }
+            _ => return Err(SourceError::Changed { path: file.path.clone(), line }),
+        }
+    }
+    Ok(())
+}
+
+/// Gives rows of a file of columns, each as a batch.
+fn columns(
+    file: &SourceFile,
+    spool: Option<&Spool>,
+    schema: &EventSchema,
+    wanted: Wanted,
+    give: &mut dyn FnMut(usize, RecordBatch),
+) -> Result<(), SourceError> {
+    let names = Names::new(schema.names().map(str::to_owned).collect(), false);
+    let mut files: Vec<(u64, &Path)> = vec![(0, &file.path)];
+    if let Some(spool) = spool {
+        files = spool.pieces().collect();
+    }
+    let mut wanted = wanted.into_iter().peekable();
+    for (i, &(before, path)) in files.iter().enumerate() {
+        // Lines count rows from 1 on.
+        let end = files.get(i + 1).map_or(u64::MAX, |&(before, _)| before);
+        let mut here = Vec::new();
+        while let Some(next) = wanted.next_if(|((_, line), _)| *line <= end) {
+            here.push(next);
+        }
+        let rows: Vec<usize> = here.iter().map(|((_, line), _)| (line - 1 - before) as usize).collect();
+        let mut here = here.into_iter();
+        parquet::read_rows(path, &names, &rows, &mut |columns, n_rows| {
+            let batch = batch_of(schema, &columns, n_rows);
+            for (row, (_, answers)) in (0..n_rows).zip(&mut here) {
+                answers.into_iter().for_each(|i| give(i, batch.slice(row, 1)));
+            }
+            Ok(())
+        })?;
+        if let Some(((_, line), _)) = here.next() {
+            return Err(SourceError::Changed { path: file.path.clone(), line });
+        }
+    }
+    Ok(())
+}
+
+fn batch_of(schema: &EventSchema, columns: &[(String, ArrayRef)], n_rows: usize) -> RecordBatch {
+    let array = |(name, column_type): &(String, ColumnType)| match columns.iter().rev().find(|(found, _)| found == name)
+    {
+        Some((_, array)) => convert(array, *column_type, &mut 0),
+        None => new_null_array(&column_type.data_type(), n_rows),
+    };
+    let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
+    RecordBatch::try_new_with_options(schema.arrow(), schema.columns().iter().map(array).collect(), &options)
+        .expect("columns of a batch are equally long and of the schema's types")
 }

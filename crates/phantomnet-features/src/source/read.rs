@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::events::{ColumnType, EventSchema, Events, Origin, Place, Places, Rejected, RejectedLine, SourceFile};
 use crate::source::cell::Kinds;
 use crate::source::columns::{Columns, Finished, Plan, convert, kinds_of};
-use crate::source::database::DatabaseSource;
+use crate::source::database::{DatabaseSource, Spool};
 use crate::source::excerpt::visible;
 use crate::source::open::Head;
 use crate::source::reasons::nearly_numbers;
@@ -40,41 +40,8 @@ pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, So
     for (name, column_type) in &options.expected {
         reading.table.expect(name, *column_type);
     }
-    let names: Vec<&str> = reading.table.columns.iter().map(|column| column.name.as_str()).collect();
-    if let Some(column) = options.types.keys().find(|name| !names.contains(&name.as_str())) {
-        let mut columns: Vec<String> = names.iter().take(20).map(|name| format!("`{}`", visible(name, 60))).collect();
-        columns.extend((names.len() > 20).then(|| "...".to_owned()));
-        return Err(SourceError::UnknownColumn { column: column.clone(), columns: columns.join(", ") });
-    }
+    check_types(options, &reading.schema()?)?;
     reading.finish(Vec::new())
-}
-
-/// Reads the events as [`read_events`] does, but only some of their columns.
-///
-/// `choose` is given the columns that the beginnings of the files have, with the types that they seem to be of, and names those
-/// that are needed; where it cannot tell, all are read. A type may turn out to be wider once all cells are known.
-///
-/// # Errors
-/// Those of [`read_events`].
-pub fn read_columns(
-    paths: &[String],
-    options: &ReadOptions,
-    choose: impl FnOnce(&EventSchema) -> Option<Vec<String>>,
-) -> Result<Events, SourceError> {
-    let mut plans = Plans::new(paths, options, Names::new(Vec::new(), true))?;
-    let known = plans.schema();
-    // What is only told of Parquet files and databases by reading them is not known here.
-    let all_known = plans.heads.iter().all(|head| !head.is_columnar());
-    let Some(chosen) = Some(&known).filter(|_| all_known).and_then(choose) else {
-        return read_events(paths, options);
-    };
-    let is_chosen = |name: &&str| chosen.iter().any(|chosen| chosen == name);
-    let names: Vec<String> = known.names().filter(is_chosen).map(str::to_owned).collect();
-    if options.types.keys().any(|name| known.names().all(|known| known != name)) {
-        return read_events(paths, options);
-    }
-    plans.names = Names::new(names, false);
-    plans.read()?.finish(Vec::new())
 }
 
 /// Reads events under the schema of a trained model.
@@ -92,6 +59,15 @@ pub fn read_events_as(paths: &[String], options: &ReadOptions, schema: &EventSch
     let is_absent = |name: &&str| !reading.table.columns.iter().any(|c| c.name == *name && c.is_present);
     let absent = schema.names().filter(is_absent).map(str::to_owned).collect();
     reading.finish(absent)
+}
+
+/// Makes sure that the columns whose types are given are there.
+pub(crate) fn check_types(options: &ReadOptions, schema: &EventSchema) -> Result<(), SourceError> {
+    let names: Vec<&str> = schema.names().collect();
+    let Some(column) = options.types.keys().find(|name| !names.contains(&name.as_str())) else { return Ok(()) };
+    let mut columns: Vec<String> = names.iter().take(20).map(|name| format!("`{}`", visible(name, 60))).collect();
+    columns.extend((names.len() > 20).then(|| "...".to_owned()));
+    Err(SourceError::UnknownColumn { column: column.clone(), columns: columns.join(", ") })
 }
 
 /// The types that columns must have; others are guessed.
@@ -144,8 +120,8 @@ impl<'a> Plans<'a> {
         let (heads, warnings) = heads(paths, options)?;
         let mut plans = Self { options, names, given, heads, warnings, guess: Guess::default(), known: Vec::new() };
         let mut begun = Joined::default();
-        for head in plans.heads.iter().filter(|head| !head.is_columnar()) {
-            begun.add(decode_head(head, options, &plans.table()));
+        for head in &plans.heads {
+            begun.add(decode_head(head, options, &plans.table())?);
         }
         plans.take_note(&begun);
         Ok(plans)
@@ -182,6 +158,17 @@ impl<'a> Plans<'a> {
         EventSchema::new(self.known.clone()).unwrap_or_default()
     }
 
+    /// Types of all columns that must have one.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &String> {
+        self.given.types.keys()
+    }
+
+    /// Has only some of the known columns read.
+    pub(crate) fn narrow(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.known.retain(|(name, _)| is_wanted(name));
+        self.names = Names::new(self.known.iter().map(|(name, _)| name.clone()).collect(), false);
+    }
+
     /// Takes over what was found; whether all must be read again under it.
     pub(crate) fn learn(&mut self, reading: &Reading<'_>) -> bool {
         self.take_note(&reading.table)
@@ -193,7 +180,9 @@ impl<'a> Plans<'a> {
 
     fn take_note(&mut self, found: &Joined) -> bool {
         let is_new = self.guess.learn(found);
-        self.known = found.columns.iter().map(|column| (column.name.clone(), column.column_type())).collect();
+        if self.names.is_open() {
+            self.known = found.columns.iter().map(|column| (column.name.clone(), column.column_type())).collect();
+        }
         for (name, column_type) in &mut self.known {
             *column_type = self.guess.types.get(name).copied().unwrap_or(*column_type);
         }
@@ -217,7 +206,7 @@ fn heads(paths: &[String], options: &ReadOptions) -> Result<(Vec<Head>, Vec<Stri
                     Some(selection) if !source.has_selection() => source.with(selection.clone()),
                     _ => source,
                 };
-                heads.push(Head::database(source));
+                heads.push(Head::database(&source)?);
             }
             None => files.push(path.clone()),
         }
@@ -288,6 +277,7 @@ impl Table<'_> {
 /// Columns of a block.
 pub(crate) struct Gathered {
     pub(crate) columns: Vec<(String, Plan, Finished)>,
+    pub(crate) n_rows: usize,
     objects: Vec<String>,
     overflowed: bool,
 }
@@ -324,10 +314,10 @@ impl Visit for Table<'_> {
     }
 
     fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> Gathered {
-        let known = names.as_slice();
+        let (known, n_rows) = (names.as_slice(), sink.n_rows());
         let columns = sink.finish(known.len(), |column| self.plan(&known[column]));
         let columns = known.iter().zip(columns).map(|(name, column)| (name.clone(), self.plan(name), column));
-        Gathered { columns: columns.collect(), objects, overflowed: names.overflowed }
+        Gathered { columns: columns.collect(), n_rows, objects, overflowed: names.overflowed }
     }
 
     fn arrays(&self, columns: Vec<(String, ArrayRef)>, n_rows: usize) -> Gathered {
@@ -353,7 +343,7 @@ impl Visit for Table<'_> {
             }
             (name.clone(), plan, column)
         });
-        Gathered { columns: columns.collect(), objects: Vec::new(), overflowed: names.overflowed }
+        Gathered { columns: columns.collect(), n_rows, objects: Vec::new(), overflowed: names.overflowed }
     }
 }
 
@@ -510,6 +500,7 @@ pub(crate) struct Reading<'a> {
     fingerprint: Sha256,
     pub(crate) warnings: Vec<String>,
     n_lossy: u64,
+    spools: Vec<Option<Arc<Spool>>>,
 }
 
 impl<'a> Reading<'a> {
@@ -533,6 +524,7 @@ impl<'a> Reading<'a> {
             fingerprint: Sha256::new(),
             warnings,
             n_lossy: 0,
+            spools: heads.iter().map(|head| head.spool.clone()).collect(),
         };
         for head in heads {
             let named = |warning: &String| format!("`{}`: {warning}", head.path.display());
@@ -597,21 +589,30 @@ impl<'a> Reading<'a> {
 
     fn finish(mut self, absent: Vec<String>) -> Result<Events, SourceError> {
         let n_rows = self.table.n_rows;
-        let (mut columns, mut arrays, mut unparsed) = (Vec::new(), Vec::new(), Vec::new());
-        // One after another, so that what has been joined is let go.
-        let joined = std::mem::take(&mut self.table.columns);
-        for (column, array) in joined.iter().zip(arrays_of(&joined, n_rows, scan::n_threads(self.options))?) {
-            arrays.push(array);
-            let column_type = column.column_type();
-            if column.n_unparsed > 0 {
-                let (name, n) = (visible(&column.name, 60), column.n_unparsed);
-                self.warnings
-                    .push(format!("column `{name}`: {n} cells are not of type {column_type} and count as missing"));
-                unparsed.push((column.name.clone(), n));
-            }
-            columns.push((column.name.clone(), column_type));
+        let columns = &self.table.columns;
+        let arrays = arrays_of(columns, n_rows, scan::n_threads(self.options))?;
+        for column in &mut self.table.columns {
+            column.parts = Vec::new();
         }
-        drop(joined);
+        let schema = self.schema()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
+        let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)
+            .expect("arrays are as long as the table and of the schema's types");
+        let mut events = Events { batch, origin: self.into_origin(schema, absent) };
+        let nearly = nearly_numbers(&events);
+        events.origin.warnings.extend(nearly);
+        Ok(events)
+    }
+
+    /// Where the events come from, those columns of them that are in `schema`.
+    pub(crate) fn into_origin(mut self, schema: EventSchema, absent: Vec<String>) -> Origin {
+        let unparsed = self.unparsed();
+        for (name, n) in &unparsed {
+            let (name, column_type) = (visible(name, 60), self.table.index.get(name).map(|&i| &self.table.columns[i]));
+            let column_type = column_type.map_or(ColumnType::Text, JoinedColumn::column_type);
+            self.warnings
+                .push(format!("column `{name}`: {n} cells are not of type {column_type} and count as missing"));
+        }
         if self.table.overflowed {
             self.warnings.push(format!("columns beyond the first {MAX_COLUMNS} are left out"));
         }
@@ -619,12 +620,8 @@ impl<'a> Reading<'a> {
             self.warnings
                 .push(format!("column `{}` is not in the data; all its values are missing", visible(name, 60)));
         }
-        let schema = EventSchema::new(columns)?;
-        let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
-        let batch = RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)
-            .expect("arrays are as long as the table and of the schema's types");
         let fingerprint = self.fingerprint.finalize();
-        let origin = Origin {
+        Origin {
             schema,
             places: self.places,
             files: self.files,
@@ -634,11 +631,8 @@ impl<'a> Reading<'a> {
             absent,
             warnings: self.warnings,
             options: self.options.clone(),
-        };
-        let mut events = Events { batch, origin };
-        let nearly = nearly_numbers(&events);
-        events.origin.warnings.extend(nearly);
-        Ok(events)
+            spools: self.spools,
+        }
     }
 }
 

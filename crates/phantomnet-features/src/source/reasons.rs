@@ -3,7 +3,8 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, StringArray};
 
-use crate::events::{ColumnType, Events};
+use crate::events::{ColumnType, Events, Place, SourceFile};
+use crate::source::ReadOptions;
 use crate::source::cell::{self, Kind};
 use crate::source::excerpt::visible;
 
@@ -27,7 +28,9 @@ pub fn type_reasons(events: &Events) -> Vec<String> {
                     Mixture { first_other: None, .. } => {
                         "values look like numbers, but are text in JSON or begin with 0".to_owned()
                     }
-                    mixture if mixture.n_numbers > mixture.n_others => mixture.in_words(events),
+                    mixture if mixture.n_numbers > mixture.n_others => {
+                        mixture.in_words(|row| place_in_words(&events.origin.files, events.origin.places.get(row)))
+                    }
                     _ => "values are text".to_owned(),
                 },
             }
@@ -39,32 +42,42 @@ pub fn type_reasons(events: &Events) -> Vec<String> {
 pub(crate) fn nearly_numbers(events: &Events) -> Vec<String> {
     let columns = events.origin.schema.columns().iter().zip(events.batch.columns());
     columns
-        .filter(|((_, column_type), _)| *column_type == ColumnType::Text)
+        .filter(|((name, column_type), _)| is_guessed_text(name, *column_type, &events.origin.options))
         .filter_map(|((name, _), array)| {
-            if events.origin.options.types.contains_key(name) || events.origin.options.expected.contains_key(name) {
-                return None;
-            }
             let mixture = Mixture::of(array.as_string());
-            let few = mixture.n_numbers > 0 && mixture.n_others as f64 <= FEW * mixture.n_numbers as f64;
-            (few && mixture.n_others > 0).then(|| {
-                let (name, words) = (visible(name, 60), mixture.in_words(events));
-                format!("column `{name}` is text, since {words}; with a type in `data.types` those would be missing")
-            })
+            mixture.nearly_numbers(name, |row| place_in_words(&events.origin.files, events.origin.places.get(row)))
         })
         .collect()
 }
 
+/// Whether a column is of text, and nobody has said so.
+pub(crate) fn is_guessed_text(name: &str, column_type: ColumnType, options: &ReadOptions) -> bool {
+    column_type == ColumnType::Text && !options.types.contains_key(name) && !options.expected.contains_key(name)
+}
+
+/// File and line.
+pub(crate) fn place_in_words(files: &[SourceFile], place: Place) -> String {
+    format!("{}:{}", files[place.file as usize].path.display(), place.line)
+}
+
 /// How many values of a column look like numbers, and how many do not.
-struct Mixture {
+#[derive(Debug, Clone)]
+pub(crate) struct Mixture<P = usize> {
     n_numbers: u64,
     n_others: u64,
-    /// The first that does not.
-    first_other: Option<(usize, String)>,
+    /// The first that does not, and where it is.
+    first_other: Option<(P, String)>,
+}
+
+impl<P> Default for Mixture<P> {
+    fn default() -> Self {
+        Self { n_numbers: 0, n_others: 0, first_other: None }
+    }
 }
 
 impl Mixture {
-    fn of(texts: &StringArray) -> Self {
-        let mut mixture = Self { n_numbers: 0, n_others: 0, first_other: None };
+    pub(crate) fn of(texts: &StringArray) -> Self {
+        let mut mixture = Self::default();
         for (row, text) in texts.iter().enumerate() {
             let Some(text) = text else { continue };
             if matches!(cell::spelled(text.as_bytes()), Kind::Integer | Kind::Number) {
@@ -76,12 +89,30 @@ impl Mixture {
         }
         mixture
     }
+}
 
-    fn in_words(&self, events: &Events) -> String {
+impl<P: Copy> Mixture<P> {
+    /// Adds what is known of further values of the column.
+    pub(crate) fn join<Q: Copy>(&mut self, more: &Mixture<Q>, place: impl FnOnce(Q) -> P) {
+        self.n_numbers += more.n_numbers;
+        self.n_others += more.n_others;
+        if let (None, Some((at, text))) = (&self.first_other, &more.first_other) {
+            self.first_other = Some((place(*at), text.clone()));
+        }
+    }
+
+    /// A sentence if the column would be one of numbers but for a few of its values; `place` tells where one is.
+    pub(crate) fn nearly_numbers(&self, name: &str, place: impl FnOnce(P) -> String) -> Option<String> {
+        let few = self.n_numbers > 0 && self.n_others as f64 <= FEW * self.n_numbers as f64;
+        (few && self.n_others > 0).then(|| {
+            let (name, words) = (visible(name, 60), self.in_words(place));
+            format!("column `{name}` is text, since {words}; with a type in `data.types` those would be missing")
+        })
+    }
+
+    fn in_words(&self, place: impl FnOnce(P) -> String) -> String {
         let total = self.n_numbers + self.n_others;
-        let Some((row, text)) = &self.first_other else { return String::new() };
-        let place = events.origin.places.get(*row);
-        let file = events.origin.files[place.file as usize].path.display();
-        format!("{} of {total} values are no numbers, the first `{text}` at {file}:{}", self.n_others, place.line)
+        let Some((at, text)) = &self.first_other else { return String::new() };
+        format!("{} of {total} values are no numbers, the first `{text}` at {}", self.n_others, place(*at))
     }
 }

@@ -11,25 +11,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use arrow_array::{Array, ArrayRef};
-use sha2::{Digest, Sha256};
+use arrow_array::ArrayRef;
 
 use crate::source::ReadOptions;
 use crate::source::blocks::{Block, BlockKind, Cutter};
-use crate::source::database::DatabaseRows;
 use crate::source::decode::{Decoder, Step};
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::open::{Content, Head};
 use crate::source::parquet;
 use crate::source::row::{Names, Row};
-use crate::source::row_json::value_as_json;
 
 /// Blocks of one file that are being worked on at most.
 const BLOCKS_IN_FLIGHT: usize = 4;
-
-/// Rows of a database that are asked for at a time.
-const DATABASE_ROWS: usize = 8192;
 
 /// What is made of the records of a block.
 pub(crate) trait Visit: Sync {
@@ -355,9 +349,19 @@ fn decode<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, bytes: &[u8],
 }
 
 /// Takes the beginning of a file apart, for what it tells of the rest.
-pub(crate) fn decode_head<V: Visit>(head: &Head, options: &ReadOptions, visit: &V) -> (V::Out, usize) {
+pub(crate) fn decode_head<V: Visit>(
+    head: &Head,
+    options: &ReadOptions,
+    visit: &V,
+) -> Result<(V::Out, usize), SourceError> {
+    if head.is_columnar() {
+        let files = head.columnar_files();
+        let first = files.first().map(|(_, path)| parquet::read_first(path, &visit.names())).transpose()?;
+        let (columns, n_rows) = first.unwrap_or_default();
+        return Ok((visit.arrays(columns, n_rows), n_rows));
+    }
     let part = decode(head, options, visit, &head.lines, head.is_all).part;
-    (part.out, part.n_rows)
+    Ok((part.out, part.n_rows))
 }
 
 /// Joins the blocks of a file.
@@ -462,19 +466,15 @@ fn columnar<V: Visit>(
         n_before += n_rows as u64;
         gather.part(file, part)
     };
-    let end = match &head.database {
-        Some(database) => {
-            let mut rows = DatabaseRows::open(database)?;
-            let mut measure = Measure::default();
-            while let Some(arrays) = rows.next(DATABASE_ROWS)? {
-                let n_rows = arrays.first().map_or(0, |array| array.len());
-                arrays.iter().for_each(|array| measure.add(array));
-                take(rows.columns().iter().cloned().zip(arrays).collect(), n_rows)?;
-            }
-            measure.finish(rows.warning())
+    for (_, path) in head.columnar_files() {
+        parquet::read(path, &visit.names(), &mut take)?;
+    }
+    let end = match &head.spool {
+        Some(spool) => {
+            let (n_bytes, digest, warning) = (spool.n_bytes, spool.digest, spool.warning.clone());
+            FileEnd { n_bytes, digest, damage: None, warning }
         }
         None => {
-            parquet::read(&head.path, &visit.names(), &mut take)?;
             let mut content = Content::open(&head.path, options, None)?;
             std::io::copy(&mut content, &mut std::io::sink()).map_err(|source| SourceError::Read {
                 path: head.path.clone(),
@@ -486,26 +486,4 @@ fn columnar<V: Visit>(
         }
     };
     gather.end(file, end)
-}
-
-/// Size and digest of rows that have no bytes of their own: of their values in order, as JSON.
-#[derive(Default)]
-struct Measure {
-    sha: Sha256,
-    n_bytes: u64,
-}
-
-impl Measure {
-    fn add(&mut self, array: &ArrayRef) {
-        for row in 0..array.len() {
-            let value = value_as_json(array, row).to_string();
-            self.sha.update(value.as_bytes());
-            self.sha.update(b"\n");
-            self.n_bytes += value.len() as u64 + 1;
-        }
-    }
-
-    fn finish(self, warning: Option<String>) -> FileEnd {
-        FileEnd { n_bytes: self.n_bytes, digest: self.sha.finalize().into(), damage: None, warning }
-    }
 }

@@ -8,7 +8,9 @@ use arrow_array::{
     Array, ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, RecordBatch, StringArray, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use phantomnet_features::{Expression, ExpressionError, FeatureSet, learn_classes, learn_schema, overlaps, to_labels};
+use phantomnet_features::{
+    Expression, ExpressionError, FeatureSet, LabelValues, learn_classes, learn_schema, overlaps, to_labels,
+};
 use phantomnet_model::{Classes, Dictionary, FeatureKind};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -166,8 +168,7 @@ fn values_become_a_schema_learned_on_training_rows() {
     let compile = |sql: &str| FeatureSet::compile([("f", sql)], &events.schema()).unwrap();
     let kind = |sql: &str| {
         let features = compile(sql);
-        let arrays = features.evaluate(&events).unwrap();
-        learn_schema(&features, &arrays, &[0, 1, 2]).map(|schema| schema.features()[0].kind.clone())
+        learn_schema(&features, &features.values(&events)?, &[0, 1, 2]).map(|schema| schema.features()[0].kind.clone())
     };
     let dictionary = |values: &[&str]| FeatureKind::Category {
         dictionary: Dictionary::from_values(values.iter().map(|v| (*v).to_owned()).collect()).unwrap(),
@@ -236,6 +237,7 @@ fn labels_become_classes(
     #[case] labels: &[Option<u32>],
 ) {
     let (label, values) = label_of(array);
+    let values = LabelValues::of(&values);
     let classes = learn_classes(&label, &values, positive).unwrap();
     assert_eq!(classes.names, names);
     assert_eq!(classes.positive, index);
@@ -252,13 +254,15 @@ fn labels_become_classes(
 #[case(Arc::new(Int64Array::from_iter_values(0..101)), None, "label `kind` has more than 100 classes, such as `0`, `1`, `2`")]
 fn labels_that_are_no_classes(#[case] array: ArrayRef, #[case] positive: Option<&str>, #[case] expected: &str) {
     let (label, values) = label_of(array);
+    let values = LabelValues::of(&values);
     assert_eq!(learn_classes(&label, &values, positive).unwrap_err().to_string(), expected);
 }
 
 #[test]
 fn a_label_value_unknown_to_training_is_named() {
     let names = |names: &[&str]| Classes { names: names.iter().map(|n| (*n).to_owned()).collect(), positive: None };
-    let message = |array: ArrayRef, classes: &Classes| to_labels(&array, classes).unwrap_err().to_string();
+    let message =
+        |array: ArrayRef, classes: &Classes| to_labels(&LabelValues::of(&array), classes).unwrap_err().to_string();
     assert_eq!(
         message(texts(&[None, Some("\u{1b}x")]), &names(&["a", "b"])),
         "label of row 1 is `\\u{1b}x`; classes are `a`, `b`"
@@ -271,8 +275,13 @@ fn a_label_value_unknown_to_training_is_named() {
         message(Arc::new(BooleanArray::from(vec![true])), &names(&["a", "b"])),
         "label of row 0 is `attack`; classes are `a`, `b`"
     );
-    assert!(to_labels(&(Arc::new(Float64Array::from(vec![1.0])) as ArrayRef), &names(&["1"])).is_err());
-    assert_eq!(to_labels(&(Arc::new(NullArray::new(2)) as ArrayRef), &names(&["a"])).unwrap(), [None, None]);
+    assert!(
+        to_labels(&LabelValues::of(&(Arc::new(Float64Array::from(vec![1.0])) as ArrayRef)), &names(&["1"])).is_err()
+    );
+    assert_eq!(
+        to_labels(&LabelValues::of(&(Arc::new(NullArray::new(2)) as ArrayRef)), &names(&["a"])).unwrap(),
+        [None, None]
+    );
 }
 
 /// Expressions that exercise scalars, lazy branches and text kernels; all defined for every value.

@@ -132,8 +132,8 @@ fn nothing_is_needed() {
         let nulls = schema.fields().iter().map(|field| new_null_array(field.data_type(), 2)).collect();
         let batch = RecordBatch::try_new(schema, nulls).unwrap();
         let features = features(preset);
-        let arrays = features.evaluate(&batch).unwrap();
-        learn_schema(&features, &arrays, &[0, 1]).unwrap_or_else(|e| panic!("{}: {e}", preset.name()));
+        let values = features.values(&batch).unwrap();
+        learn_schema(&features, &values, &[0, 1]).unwrap_or_else(|e| panic!("{}: {e}", preset.name()));
         for (name, sql) in preset.columns() {
             compile(preset, name, sql).evaluate(&batch).unwrap();
         }

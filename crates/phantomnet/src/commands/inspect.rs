@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 
 use arrow_array::cast::AsArray;
-use phantomnet_features::{Events, FeatureSet, Preset, learn_classes, overlaps, recognize, to_labels, type_reasons};
+use phantomnet_features::{
+    Events, FeatureSet, LabelValues, Preset, learn_classes, overlaps, recognize, to_labels, type_reasons,
+};
 use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
 use crate::config::Config;
 use crate::failure::{Failure, visible};
 use crate::pipeline::data::{
-    balance, expression_failure, feature_expressions, label_expression, missing, read, weight_expression,
+    balance, expression_failure, feature_expressions, has_few_values, label_expression, missing, read,
+    weight_expression,
 };
 use crate::terminal;
 
@@ -50,22 +53,24 @@ struct LabelView {
 }
 
 fn inspect_label(config: &Config, events: &Events) -> Result<LabelView, Failure> {
-    let schema = events.batch.schema();
-    let label = label_expression(config, events)?;
-    let weight = weight_expression(config, events).unwrap_or_else(|error| {
+    let schema = &events.origin.schema;
+    let label = label_expression(config, schema)?;
+    let weight = weight_expression(config, schema).unwrap_or_else(|error| {
         terminal::warn(&format!("the weight cannot be used: {error}"));
         None
     });
-    let leaks = match FeatureSet::compile(feature_expressions(config, events, &label, weight.as_ref())?, &schema) {
+    let has_few = |column: &str| has_few_values(events, column);
+    let specs = feature_expressions(config, schema, &has_few, &label, weight.as_ref())?;
+    let leaks = match FeatureSet::compile(specs, &schema.arrow()) {
         Ok(features) => overlaps(&label, &features).iter().map(ToString::to_string).collect(),
         Err(error) => {
             terminal::warn(&format!("leaks cannot be looked for: {error}"));
             Vec::new()
         }
     };
-    let array = label.evaluate(&events.batch).map_err(expression_failure)?;
-    let classes = learn_classes(&label, &array, config.label.positive.as_deref()).map_err(expression_failure)?;
-    let labels = to_labels(&array, &classes).map_err(expression_failure)?;
+    let values = LabelValues::of(&label.evaluate(&events.batch).map_err(expression_failure)?);
+    let classes = learn_classes(&label, &values, config.label.positive.as_deref()).map_err(expression_failure)?;
+    let labels = to_labels(&values, &classes).map_err(expression_failure)?;
     let known: Vec<u32> = labels.iter().flatten().copied().collect();
     Ok(LabelView {
         name: label.name.clone(),

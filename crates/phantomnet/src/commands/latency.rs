@@ -66,7 +66,7 @@ pub(super) fn lines_to_score(
     }
     let rows: Vec<u32> = (0..events.batch.num_rows().min(MAX_ROWS) as u32).collect();
     let batch = columns_of(&take(&events.batch, &rows)?, scorer)?;
-    Ok((raw_lines(&events, &rows)?, Some(batch)))
+    Ok((raw_lines(&events.origin, &rows)?, Some(batch)))
 }
 
 /// The model's own golden events as JSON lines.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, RecordBatch, StringArray};
 use phantomnet_features::{
-    ColumnType, Encoding, EventSchema, Events, Expression, ExpressionError, FeatureSet, Format, ReadOptions, Selection,
-    SourceError, Variables, learn_classes, learn_schema, overlaps, read_columns, read_events, to_labels, to_matrix,
+    ColumnType, Encoding, Evaluated, EventReader, EventSchema, Events, Expression, ExpressionError, FeatureSet,
+    FeatureValues, Format, Origin, Program, ReadOptions, Selection, SourceError, Variables, into_matrix, learn_classes,
+    learn_schema, overlaps, read_events, to_labels,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
-use phantomnet_model::{Classes, Dataset, Feature, FeatureKind, FeatureSchema};
+use phantomnet_model::{Classes, Dataset, FeatureSchema};
 
 use super::warm_start::WarmStart;
 use crate::config::{Config, keys::FORESTS};
@@ -24,8 +25,10 @@ const WEIGHT: &str = "label.weight";
 /// Events with their labels and features.
 #[derive(Debug)]
 pub struct Labelled {
-    /// What was read, without the events that have no label.
-    pub events: Events,
+    /// Where the events come from, without those that have no label.
+    pub origin: Origin,
+    /// Events on which each column is missing.
+    pub n_missing: Vec<(String, u64)>,
     /// The label's expression.
     pub label: Expression,
     /// The features' expressions.
@@ -43,7 +46,8 @@ pub struct Labelled {
 /// A reader's error as the program reports it.
 pub fn source_failure(error: SourceError) -> Failure {
     let hint = error.hint();
-    let kind = match &error {
+    let kind = match error {
+        SourceError::Expression(error) => return expression_failure(error),
         SourceError::DatabaseOpen { .. } | SourceError::DatabaseRead { .. } | SourceError::Write { .. } => {
             Kind::Environment
         }
@@ -113,69 +117,95 @@ pub fn read(config: &Config) -> Result<Events, Failure> {
     checked(read_events(&paths(config), &read_options(config)?))
 }
 
-/// Reads the columns of the events that label, weight and features read; all, where the features are not named.
+/// Reads the events that the configuration names, and computes label, weight and features of each.
 ///
 /// # Errors
-/// Of kind data.
-pub fn read_for_training(config: &Config) -> Result<Events, Failure> {
-    checked(read_columns(&paths(config), &read_options(config)?, |schema| columns_read(config, schema)))
+/// Of kind data; of kind config for expressions that are wrong or leak.
+pub fn evaluate(config: &Config) -> Result<Evaluated, Failure> {
+    let options = read_options(config)?;
+    let mut reader = EventReader::open(&paths(config), &options).map_err(source_failure)?;
+    // Default features are made of all columns; and what is wrong with an expression is only certain once those are known.
+    let guessed = if config.features.is_empty() { None } else { program(config, &reader).ok() };
+    let program = match guessed {
+        Some(program) => program,
+        None => {
+            reader.survey().map_err(source_failure)?;
+            program(config, &reader)?
+        }
+    };
+    let looks_like_data = header_looks_like_data(&reader.schema());
+    let mut evaluated = reader.evaluate(&program).map_err(source_failure)?;
+    // Types may have turned out to be others.
+    evaluated.program.weight.as_ref().map_or(Ok(()), check_weight)?;
+    evaluated.origin.warnings.extend(looks_like_data);
+    Ok(evaluated)
+}
+
+/// The configured expressions over the columns that are known.
+fn program(config: &Config, reader: &EventReader<'_>) -> Result<Program, Failure> {
+    let schema = reader.schema();
+    let label = label_expression(config, &schema)?;
+    let weight = weight_expression(config, &schema)?;
+    let has_few = |column: &str| reader.has_few_values(column);
+    let specs = feature_expressions(config, &schema, &has_few, &label, weight.as_ref())?;
+    if specs.is_empty() {
+        return Err(Failure::config("there is no feature: the label reads every column")
+            .hint("name features in [features], such as payload_length = \"payload_length(data)\""));
+    }
+    let features = FeatureSet::compile(specs, &schema.arrow()).map_err(expression_failure)?;
+    if let Some(overlap) = overlaps(&label, &features).first()
+        && !config.label.allow_overlap
+    {
+        return Err(Failure::config(overlap.to_string())
+            .hint("drop the feature, or set `label.allow_overlap = true` if the overlap is intended"));
+    }
+    Ok(Program { label, weight, features })
 }
 
 fn paths(config: &Config) -> Vec<String> {
     config.data.paths.iter().map(|path| config.as_given(path)).collect()
 }
 
-/// The columns that the configured expressions read; `None` where they must be seen beside all columns, as default features and
-/// errors must.
-fn columns_read(config: &Config, schema: &EventSchema) -> Option<Vec<String>> {
-    if config.features.is_empty() {
-        return None;
-    }
-    let label = (config.label.name.clone(), config.label.expr.clone());
-    let weight = config.label.weight.clone().filter(|sql| !sql.trim().is_empty()).map(|sql| (WEIGHT.to_owned(), sql));
-    let aliases = config.aliases().ok()?;
-    let mut columns = Vec::new();
-    for (name, sql) in config.features().into_iter().chain([label]).chain(weight) {
-        let sql = aliases.expand(&name, &sql).ok()?;
-        columns.extend_from_slice(Expression::compile(&name, &sql, &schema.arrow()).ok()?.columns());
-    }
-    Some(columns)
-}
-
 fn checked(events: Result<Events, SourceError>) -> Result<Events, Failure> {
     let mut events = events.map_err(source_failure)?;
-    let numbers = events.origin.schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
-    if 2 * numbers > events.origin.schema.columns().len() {
-        events
-            .origin
-            .warnings
-            .push("the header looks like data: name the columns in `data.columns` if the files have none".into());
-    }
+    let warning = header_looks_like_data(&events.origin.schema);
+    events.origin.warnings.extend(warning);
     Ok(events)
+}
+
+fn header_looks_like_data(schema: &EventSchema) -> Option<String> {
+    let numbers = schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
+    (2 * numbers > schema.columns().len())
+        .then(|| "the header looks like data: name the columns in `data.columns` if the files have none".into())
 }
 
 /// The expression of the events' weight, if the configuration has one.
 ///
 /// # Errors
 /// Of kind config when it is wrong or gives no numbers.
-pub fn weight_expression(config: &Config, events: &Events) -> Result<Option<Expression>, Failure> {
+pub fn weight_expression(config: &Config, schema: &EventSchema) -> Result<Option<Expression>, Failure> {
     let Some(sql) = config.label.weight.as_deref().filter(|sql| !sql.trim().is_empty()) else { return Ok(None) };
     let sql = expanded(config, WEIGHT, sql)?;
-    let expression = Expression::compile(WEIGHT, &sql, &events.batch.schema()).map_err(expression_failure)?;
-    if !expression.data_type().is_numeric() {
-        let text = format!("`{WEIGHT}` is of type {}; a weight is a number", expression.data_type());
-        return Err(Failure::config(text).hint("weigh by cases: CASE WHEN ... THEN 2 ELSE 1 END"));
-    }
+    let expression = Expression::compile(WEIGHT, &sql, &schema.arrow()).map_err(expression_failure)?;
+    check_weight(&expression)?;
     Ok(Some(expression))
+}
+
+fn check_weight(expression: &Expression) -> Result<(), Failure> {
+    if expression.data_type().is_numeric() {
+        return Ok(());
+    }
+    let text = format!("`{WEIGHT}` is of type {}; a weight is a number", expression.data_type());
+    Err(Failure::config(text).hint("weigh by cases: CASE WHEN ... THEN 2 ELSE 1 END"))
 }
 
 /// The label's expression over the columns of the events.
 ///
 /// # Errors
 /// Of kind config when there is none, or it is wrong.
-pub fn label_expression(config: &Config, events: &Events) -> Result<Expression, Failure> {
+pub fn label_expression(config: &Config, schema: &EventSchema) -> Result<Expression, Failure> {
     let sql = expanded(config, &config.label.name, config.label_expr()?)?;
-    Expression::compile(&config.label.name, &sql, &events.batch.schema()).map_err(expression_failure)
+    Expression::compile(&config.label.name, &sql, &schema.arrow()).map_err(expression_failure)
 }
 
 /// An expression with common columns replaced by what they stand for. A model keeps this, so that scoring knows nothing of presets.
@@ -183,10 +213,12 @@ fn expanded(config: &Config, name: &str, sql: &str) -> Result<String, Failure> {
     config.aliases()?.expand(name, sql).map_err(expression_failure)
 }
 
-/// The configured features, or the default ones: every column that neither label nor weight reads.
+/// The configured features, or the default ones: every column that neither label nor weight reads. `has_few` tells of a column
+/// of text whether it has few different values.
 pub fn feature_expressions(
     config: &Config,
-    events: &Events,
+    schema: &EventSchema,
+    has_few: &dyn Fn(&str) -> bool,
     label: &Expression,
     weight: Option<&Expression>,
 ) -> Result<Vec<(String, String)>, Failure> {
@@ -199,13 +231,13 @@ pub fn feature_expressions(
         return config.features().into_iter().map(expand).collect();
     }
     let mut features = Vec::new();
-    for (i, (name, column_type)) in events.origin.schema.columns().iter().enumerate() {
+    for (name, column_type) in schema.columns() {
         let is_read = |expression: &Expression| expression.columns().contains(name);
         if is_read(label) || weight.is_some_and(is_read) || config.data.ignore.contains(name) {
             continue;
         }
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        if *column_type != ColumnType::Text || has_few_values(events.batch.column(i)) {
+        if *column_type != ColumnType::Text || has_few(name) {
             features.push((name.clone(), quoted));
         } else {
             features.push((format!("{name}_length"), format!("payload_length({quoted})")));
@@ -215,8 +247,10 @@ pub fn feature_expressions(
     Ok(features)
 }
 
-fn has_few_values(column: &ArrayRef) -> bool {
-    let Some(column) = column.as_any().downcast_ref::<StringArray>() else { return false };
+/// Whether a column that has been read is of text and has few different values.
+pub fn has_few_values(events: &Events, column: &str) -> bool {
+    let column = events.batch.column_by_name(column).and_then(|column| column.as_any().downcast_ref::<StringArray>());
+    let Some(column) = column else { return false };
     let mut seen = std::collections::BTreeSet::new();
     column.iter().flatten().all(|value| {
         seen.insert(value);
@@ -224,81 +258,63 @@ fn has_few_values(column: &ArrayRef) -> bool {
     })
 }
 
-/// Labels and weighs the events, keeps a hold-out, and computes the features; dictionaries are those of the forest that is
-/// kept, else learned from the training rows alone.
+/// Makes classes of the labels, keeps a hold-out, and makes a matrix of the features; dictionaries are those of the forest that
+/// is kept, else learned from the training rows alone.
 ///
 /// # Errors
-/// Of kind config for expressions that are wrong or leak, or that a kept forest does not know; of kind data for labels that
-/// nothing can be learned from, and weights that are none.
-pub(super) fn prepare(config: &Config, events: Events, kept: Option<&WarmStart>) -> Result<Labelled, Failure> {
-    let mut warnings = events.origin.warnings.clone();
-    let label = label_expression(config, &events)?;
-    let weight = weight_expression(config, &events)?;
-    let specs = feature_expressions(config, &events, &label, weight.as_ref())?;
-    if specs.is_empty() {
-        return Err(Failure::config("there is no feature: the label reads every column")
-            .hint("name features in [features], such as payload_length = \"payload_length(data)\""));
-    }
-    let features = FeatureSet::compile(specs, &events.batch.schema()).map_err(expression_failure)?;
-    for overlap in overlaps(&label, &features) {
-        if !config.label.allow_overlap {
-            return Err(Failure::config(overlap.to_string())
-                .hint("drop the feature, or set `label.allow_overlap = true` if the overlap is intended"));
-        }
-        warnings.push(format!("possible leak: {overlap}"));
-    }
-
-    let array = label.evaluate(&events.batch).map_err(expression_failure)?;
-    let classes = learn_classes(&label, &array, config.label.positive.as_deref()).map_err(expression_failure)?;
+/// Of kind config for expressions that a kept forest does not know; of kind data for labels that nothing can be learned from,
+/// and weights that are none.
+pub(super) fn prepare(config: &Config, evaluated: Evaluated, kept: Option<&WarmStart>) -> Result<Labelled, Failure> {
+    let n_unlabelled = evaluated.n_unlabelled();
+    let Evaluated { origin, program, labels, features: values, weights, n_missing } = evaluated;
+    let Program { label, features, .. } = program;
+    let mut warnings = origin.warnings.clone();
+    warnings.extend(overlaps(&label, &features).iter().map(|overlap| format!("possible leak: {overlap}")));
+    let classes = learn_classes(&label, &labels, config.label.positive.as_deref()).map_err(expression_failure)?;
     if let [only] = classes.names.as_slice() {
-        return Err(one_class(only, array.len() - array.null_count()));
+        return Err(one_class(only, origin.places.len()));
     }
     if let Some(kept) = kept {
-        warnings.extend(kept.check_events(config, &events, &label, &classes)?);
+        warnings.extend(kept.check_events(config, &origin, &label, &classes)?);
     }
-    let labels = to_labels(&array, &classes).map_err(expression_failure)?;
-    let (events, labels, n_unlabelled) = keep_labelled(events, labels)?;
+    let labels: Vec<u32> = to_labels(&labels, &classes).map_err(expression_failure)?.into_iter().flatten().collect();
     if n_unlabelled > 0 {
         warnings.push(format!("{n_unlabelled} events have no label (`{}` is NULL) and are left out", label.sql));
     }
     let classes = Arc::new(classes);
     let holdout = stratified_holdout(&labels, &classes.names, config.holdout.test_size, config.holdout.seed)
         .map_err(fold_failure)?;
-    let n_threads = config.n_threads().get();
-    let arrays = features.evaluate_by(&events.batch, n_threads).map_err(expression_failure)?;
-    let learned = learn_schema(&features, &arrays, &holdout.train).map_err(expression_failure)?;
+    let learned = learn_schema(&features, &values, &holdout.train).map_err(expression_failure)?;
     let schema = kept.map_or(Ok(learned.clone()), |kept| kept.schema(&features, &learned))?;
-    let matrix = to_matrix(&arrays, &schema).map_err(expression_failure)?;
+    let matrix = into_matrix(values, &schema).map_err(expression_failure)?;
     let mut dataset =
         Dataset::new(Arc::new(schema), classes, matrix, labels).map_err(|e| Failure::of(Kind::Data, e))?;
-    if let Some(weights) = weights(config, weight.as_ref(), &events, &dataset, &holdout.train)? {
+    if let Some(weights) = weights {
+        let weights = checked_weights(config, weights, &origin, &dataset, &holdout.train)?;
         dataset = dataset.with_weights(weights).map_err(|e| Failure::of(Kind::Data, e))?;
     }
-    Ok(Labelled { events, label, features, dataset, holdout, n_unlabelled, warnings })
+    Ok(Labelled { origin, n_missing, label, features, dataset, holdout, n_unlabelled, warnings })
 }
 
-/// What each event weighs in a fit; `None` if the configuration does not say.
-fn weights(
+/// What each event weighs in a fit.
+fn checked_weights(
     config: &Config,
-    weight: Option<&Expression>,
-    events: &Events,
+    weights: FeatureValues,
+    origin: &Origin,
     data: &Dataset,
     train: &[u32],
-) -> Result<Option<Vec<f32>>, Failure> {
-    let Some(expression) = weight else { return Ok(None) };
+) -> Result<Vec<f32>, Failure> {
     if !FORESTS.contains(&config.model_kind()) {
         let text = format!("`{WEIGHT}` is for forests; `{}` weighs all events alike", config.model_kind());
         return Err(Failure::config(text).hint("leave it out, or `--set label.weight=''`"));
     }
     // As a feature, so that numbers of any width become floats and missing ones NaN.
-    let feature = Feature { name: WEIGHT.to_owned(), kind: FeatureKind::Number };
-    let array = expression.evaluate(&events.batch).map_err(expression_failure)?;
-    let matrix = to_matrix(&[array], &FeatureSchema::new(vec![feature])).map_err(expression_failure)?;
+    let matrix = into_matrix(vec![weights], &FeatureSchema::numbers(&[WEIGHT])).map_err(expression_failure)?;
     let weights = matrix.column(0);
     let bad = |w: &f32| !(w.is_finite() && *w >= 0.0);
     if let Some(i) = weights.iter().position(bad) {
-        let place = events.origin.places.get(i);
-        let path = events.origin.files[place.file as usize].path.display();
+        let place = origin.places.get(i);
+        let path = origin.files[place.file as usize].path.display();
         let got = if weights[i].is_nan() { "missing".to_owned() } else { weights[i].to_string() };
         let n_bad = weights.iter().filter(|w| bad(w)).count();
         return Err(Failure::data(format!(
@@ -314,7 +330,7 @@ fn weights(
         let text = format!("`{WEIGHT}` is 0 on every event of class `{}` to learn from", classes.names[class]);
         return Err(Failure::data(text).hint("an event whose label is NULL is left out"));
     }
-    Ok(Some(weights.to_vec()))
+    Ok(weights.to_vec())
 }
 
 /// Features that tell nothing: missing or the same on every training row.

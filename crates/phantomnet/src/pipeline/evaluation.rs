@@ -1,6 +1,6 @@
 //! A saved model on labelled events.
 
-use phantomnet_features::{Events, Expression, read_events_as, to_labels};
+use phantomnet_features::{Events, Expression, LabelValues, read_events_as, to_labels};
 use phantomnet_model::Probabilities;
 use phantomnet_score::Scorer;
 
@@ -39,7 +39,7 @@ pub fn read_labelled(config: &Config, scorer: &Scorer, paths: &[String]) -> Resu
             .hint("labelled events are needed, and `data.columns` for files without a header"));
     }
     let array = expression.evaluate(&events.batch).map_err(expression_failure)?;
-    let labels = to_labels(&array, &label.classes).map_err(expression_failure)?;
+    let labels = to_labels(&LabelValues::of(&array), &label.classes).map_err(expression_failure)?;
     let (events, labels, n_unlabelled) = keep_labelled(events, labels)?;
     if n_unlabelled > 0 {
         warnings.push(format!("{n_unlabelled} events have no label and are left out"));

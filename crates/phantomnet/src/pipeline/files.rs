@@ -185,9 +185,9 @@ pub(super) fn predictions_csv(labelled: &Labelled, judgement: &Judgement) -> Vec
     header.extend(data.schema().features().iter().map(|f| format!("feature.{}", f.name)));
     push_record(&mut out, &header);
     for (i, &row) in labelled.holdout.test.iter().enumerate() {
-        let place = labelled.events.origin.places.get(row as usize);
+        let place = labelled.origin.places.get(row as usize);
         let mut cells = vec![
-            labelled.events.origin.files[place.file as usize].path.display().to_string(),
+            labelled.origin.files[place.file as usize].path.display().to_string(),
             place.line.to_string(),
             names[data.labels()[row as usize] as usize].clone(),
             names[judgement.evaluation.predicted[i] as usize].clone(),

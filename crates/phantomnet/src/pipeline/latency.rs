@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use phantomnet_features::{Events, Layout};
+use phantomnet_features::{Layout, Origin};
 use phantomnet_learn::metrics::MetricMap;
 use phantomnet_score::{ScoreError, Scorer};
 
@@ -48,13 +48,13 @@ pub fn score_failure(error: ScoreError) -> Failure {
 ///
 /// # Errors
 /// When the files cannot be read again.
-pub fn raw_lines(events: &Events, rows: &[u32]) -> Result<Vec<RawLines>, Failure> {
+pub fn raw_lines(origin: &Origin, rows: &[u32]) -> Result<Vec<RawLines>, Failure> {
     let rows: Vec<usize> = rows.iter().map(|&r| r as usize).collect();
-    let lines = phantomnet_features::raw_lines(events, &rows).map_err(source_failure)?;
+    let lines = phantomnet_features::raw_lines(origin, &rows).map_err(source_failure)?;
     let mut parts: Vec<RawLines> =
-        events.origin.files.iter().map(|f| RawLines { layout: f.layout.clone(), lines: Vec::new() }).collect();
+        origin.files.iter().map(|f| RawLines { layout: f.layout.clone(), lines: Vec::new() }).collect();
     for (row, line) in rows.into_iter().zip(lines) {
-        parts[events.origin.places.get(row).file as usize].lines.push(line.into_bytes());
+        parts[origin.places.get(row).file as usize].lines.push(line.into_bytes());
     }
     parts.retain(|p| !p.lines.is_empty());
     Ok(parts)

@@ -29,6 +29,7 @@ mod warm_start;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use phantomnet_features::read_rows;
 use phantomnet_learn::folds::Fold;
 use phantomnet_learn::metrics::MetricMap;
 use phantomnet_learn::{Fit, Learner, Progress};
@@ -208,10 +209,10 @@ pub fn train(
     let mut timings = Timings::start();
     observe(Event::Stage(Stage::Read));
     let kept = WarmStart::load(config, learner)?;
-    let events = timings.time(Stage::Read, || data::read_for_training(config))?;
+    let evaluated = timings.time(Stage::Read, || data::evaluate(config))?;
     stop.check()?;
     observe(Event::Stage(Stage::Features));
-    let labelled = timings.time(Stage::Features, || data::prepare(config, events, kept.as_ref()))?;
+    let labelled = timings.time(Stage::Features, || data::prepare(config, evaluated, kept.as_ref()))?;
     stop.check()?;
     let folds = judge::folds(config, &labelled)?;
     judge::check_learner(learner, &labelled, &folds)?;
@@ -379,7 +380,7 @@ impl Job<'_> {
             registered,
             output: PathBuf::from(&config.output.dir),
             n_rows: labelled.dataset.n_rows() as u64,
-            n_rejected: labelled.events.origin.rejected.n,
+            n_rejected: labelled.origin.rejected.n,
             n_train: labelled.holdout.train.len() as u64,
             n_holdout: labelled.holdout.test.len() as u64,
             synthetic_data: config.data.synthetic,
@@ -402,7 +403,7 @@ impl Job<'_> {
         model: Box<dyn phantomnet_model::Model>,
         savable: bool,
     ) -> Result<Scorer, Failure> {
-        let bundle = model_folder::bundle(self.config, self.learner, self.labelled, model);
+        let bundle = model_folder::bundle(self.config, self.learner, self.labelled, model)?;
         if !savable {
             return Scorer::new(bundle).map_err(latency::score_failure);
         }
@@ -413,8 +414,9 @@ impl Job<'_> {
 
     fn latency(&self, scorer: &Scorer) -> Result<Latency, Failure> {
         let rows: Vec<u32> = self.labelled.holdout.test.iter().copied().take(LATENCY_ROWS).collect();
-        let raw = latency::raw_lines(&self.labelled.events, &rows)?;
-        let batch = data::take(&self.labelled.events.batch, &rows)?;
+        let raw = latency::raw_lines(&self.labelled.origin, &rows)?;
+        let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+        let batch = read_rows(&self.labelled.origin, &rows).map_err(data::source_failure)?;
         let batch = latency::columns_of(&batch, scorer)?;
         latency::measure(scorer, &raw, Some(&batch), LATENCY_EFFORT)
     }
@@ -440,9 +442,9 @@ impl Job<'_> {
         staging.write("config.toml", self.config.to_toml().as_bytes())?;
         let metrics = serde_json::to_string_pretty(page.metrics).unwrap_or_default();
         staging.write("metrics.json", metrics.as_bytes())?;
-        if labelled.events.origin.rejected.n > 0 {
-            let events = &labelled.events;
-            staging.write("rejected.jsonl", &rejected_jsonl(&events.origin.files, &events.origin.rejected))?;
+        if labelled.origin.rejected.n > 0 {
+            let origin = &labelled.origin;
+            staging.write("rejected.jsonl", &rejected_jsonl(&origin.files, &origin.rejected))?;
         }
         Ok(())
     }

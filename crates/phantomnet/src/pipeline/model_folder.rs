@@ -2,27 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use phantomnet_features::{ColumnType, row_as_json};
+use phantomnet_features::{ColumnType, read_rows, row_as_json};
 use phantomnet_learn::Learner;
 use phantomnet_model::{Bundle, Column, FORMAT, FeatureSpec, Golden, LabelSpec, Model, ModelSpec, Pipeline};
 
-use super::data::Labelled;
+use super::data::{Labelled, source_failure};
 use crate::config::Config;
+use crate::failure::Failure;
 
 /// Golden events of each class.
 const GOLDEN_PER_CLASS: usize = 4;
+/// Events of each class that golden events are taken from.
+const CANDIDATES_PER_CLASS: usize = 4 * GOLDEN_PER_CLASS;
 /// Golden events in all.
 const MAX_GOLDEN: usize = 20;
 /// Longest golden event, in bytes of JSON: they are examples, not an archive.
 const MAX_GOLDEN_BYTES: usize = 64 * 1024;
 
 /// Joins model, pipeline and golden events.
-pub(super) fn bundle(config: &Config, learner: &dyn Learner, labelled: &Labelled, model: Box<dyn Model>) -> Bundle {
+///
+/// # Errors
+/// Of kind data when the golden events cannot be read again.
+pub(super) fn bundle(
+    config: &Config,
+    learner: &dyn Learner,
+    labelled: &Labelled,
+    model: Box<dyn Model>,
+) -> Result<Bundle, Failure> {
     let data = &labelled.dataset;
     let expressions = labelled.features.expressions();
     let read_by_features: Vec<&String> = expressions.iter().flat_map(|e| e.columns()).collect();
     let columns = |wanted: &dyn Fn(&String) -> bool| -> Vec<Column> {
-        let all = labelled.events.origin.schema.columns().iter();
+        let all = labelled.origin.schema.columns().iter();
         all.filter(|(name, _)| wanted(name))
             .map(|(name, t)| Column { name: name.clone(), column_type: t.name().to_owned() })
             .collect()
@@ -51,28 +62,30 @@ pub(super) fn bundle(config: &Config, learner: &dyn Learner, labelled: &Labelled
             .map(|(e, feature)| FeatureSpec { expr: e.sql.clone(), feature: feature.clone() })
             .collect(),
     };
-    let golden = golden(labelled, &pipeline, model.as_ref());
-    Bundle {
+    let golden = golden(labelled, &pipeline, model.as_ref())?;
+    Ok(Bundle {
         golden,
         pipeline,
         model,
-        data_fingerprint: labelled.events.origin.fingerprint.clone(),
+        data_fingerprint: labelled.origin.fingerprint.clone(),
         seed: config.holdout.seed,
         config: config.model_part(),
-    }
+    })
 }
 
 /// A few hold-out events of each class, with what the model must say of them.
-fn golden(labelled: &Labelled, pipeline: &Pipeline, model: &dyn Model) -> Vec<Golden> {
+fn golden(labelled: &Labelled, pipeline: &Pipeline, model: &dyn Model) -> Result<Vec<Golden>, Failure> {
     let data = &labelled.dataset;
+    let rows = first_of_each_class(labelled);
+    let events = read_rows(&labelled.origin, &rows).map_err(source_failure)?;
     let mut taken = vec![0; data.classes().len()];
     let mut golden = Vec::new();
-    for &row in &labelled.holdout.test {
-        let class = data.labels()[row as usize] as usize;
+    for (i, &row) in rows.iter().enumerate() {
+        let class = data.labels()[row] as usize;
         if taken[class] == GOLDEN_PER_CLASS || golden.len() == MAX_GOLDEN {
             continue;
         }
-        let mut event = row_as_json(&labelled.events.batch, row as usize);
+        let mut event = row_as_json(&events, i);
         event.retain(|name, _| pipeline.columns.iter().any(|c| c.name == *name));
         // JSON has no infinities, so such an event would not come back as it was.
         let is_number =
@@ -84,11 +97,26 @@ fn golden(labelled: &Labelled, pipeline: &Pipeline, model: &dyn Model) -> Vec<Go
             continue;
         }
         let mut features = vec![0.0; data.n_features()];
-        data.matrix().copy_row(row as usize, &mut features);
+        data.matrix().copy_row(row, &mut features);
         let mut probabilities = vec![0.0; data.classes().len()];
         model.predict_row(&features, &mut probabilities);
         golden.push(Golden { event, features, probabilities });
         taken[class] += 1;
     }
-    golden
+    Ok(golden)
+}
+
+/// The first hold-out rows of each class, in their order: enough that some may be unfit for golden events.
+fn first_of_each_class(labelled: &Labelled) -> Vec<usize> {
+    let data = &labelled.dataset;
+    let mut n_seen = vec![0; data.classes().len()];
+    let mut rows = Vec::new();
+    for &row in &labelled.holdout.test {
+        let n = &mut n_seen[data.labels()[row as usize] as usize];
+        if *n < CANDIDATES_PER_CLASS {
+            *n += 1;
+            rows.push(row as usize);
+        }
+    }
+    rows
 }

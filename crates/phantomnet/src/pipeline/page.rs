@@ -8,7 +8,7 @@ use phantomnet_report::{
 };
 
 use super::Timings;
-use super::data::{Labelled, balance, missing};
+use super::data::{Labelled, balance};
 use super::gate;
 use super::judge::Judgement;
 use super::latency::Latency;
@@ -185,7 +185,7 @@ impl Page<'_> {
 
     /// Hold-out rows that were judged wrong, the surest first.
     fn wrong_rows(&self) -> Vec<WrongRow> {
-        let (data, events) = (&self.labelled.dataset, &self.labelled.events);
+        let (data, origin) = (&self.labelled.dataset, &self.labelled.origin);
         let (p, predicted) = (&self.judgement.probabilities, &self.judgement.evaluation.predicted);
         let rows = &self.labelled.holdout.test;
         let label = |i: usize| data.labels()[rows[i] as usize];
@@ -195,19 +195,19 @@ impl Page<'_> {
         wrong.truncate(MAX_WRONG);
         let of_events: Vec<usize> = wrong.iter().map(|&i| rows[i] as usize).collect();
         let raw =
-            phantomnet_features::raw_lines(events, &of_events).unwrap_or_else(|_| vec![String::new(); wrong.len()]);
+            phantomnet_features::raw_lines(origin, &of_events).unwrap_or_else(|_| vec![String::new(); wrong.len()]);
         let names = &data.classes().names;
         let score = |i: usize| data.classes().positive.map_or_else(|| sureness(i), |c| p.row(i)[c]);
         wrong
             .iter()
             .zip(raw)
             .map(|(&i, raw)| {
-                let place = events.origin.places.get(rows[i] as usize);
+                let place = origin.places.get(rows[i] as usize);
                 WrongRow {
                     score: f64::from(score(i)),
                     true_class: names[label(i) as usize].clone(),
                     predicted_class: names[predicted[i] as usize].clone(),
-                    file: events.origin.files[place.file as usize].path.display().to_string(),
+                    file: origin.files[place.file as usize].path.display().to_string(),
                     line: Some(place.line),
                     raw,
                 }
@@ -216,29 +216,31 @@ impl Page<'_> {
     }
 
     fn data(&self) -> DataSummary {
-        let events = &self.labelled.events;
+        let origin = &self.labelled.origin;
         let file = |f: &phantomnet_features::SourceFile| InputFile {
             path: f.path.display().to_string(),
             n_rows: Some(f.n_rows),
             n_bytes: Some(f.n_bytes),
         };
         let rejected = |r: &phantomnet_features::RejectedLine| RejectedLine {
-            file: events.origin.files[r.place.file as usize].path.display().to_string(),
+            file: origin.files[r.place.file as usize].path.display().to_string(),
             line: r.place.line,
             reason: r.reason.clone(),
         };
         DataSummary {
-            files: events.origin.files.iter().map(file).collect(),
-            n_rows: events.batch.num_rows() as u64,
-            n_rejected: events.origin.rejected.n,
-            rejected: events.origin.rejected.kept.iter().take(MAX_REJECTED).map(rejected).collect(),
-            missing: missing(&events.batch)
-                .into_iter()
-                .map(|(column, n_missing)| MissingColumn { column, n_missing })
+            files: origin.files.iter().map(file).collect(),
+            n_rows: origin.places.len() as u64,
+            n_rejected: origin.rejected.n,
+            rejected: origin.rejected.kept.iter().take(MAX_REJECTED).map(rejected).collect(),
+            missing: self
+                .labelled
+                .n_missing
+                .iter()
+                .map(|(column, n_missing)| MissingColumn { column: column.clone(), n_missing: *n_missing })
                 .collect(),
             label: format!("{} = {}", self.labelled.label.name, self.labelled.label.sql),
             balance: balance(self.labelled.dataset.labels(), self.labelled.dataset.classes()),
-            fingerprint: Some(events.origin.fingerprint.clone()),
+            fingerprint: Some(origin.fingerprint.clone()),
         }
     }
 

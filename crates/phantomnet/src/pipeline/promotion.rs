@@ -310,7 +310,7 @@ fn latency(
     events: &LabelledEvents,
 ) -> Result<Vec<Condition>, Failure> {
     let rows: Vec<u32> = (0..events.labels.len().min(LATENCY_ROWS) as u32).collect();
-    let raw = raw_lines(&events.events, &rows)?;
+    let raw = raw_lines(&events.events.origin, &rows)?;
     let batch = take(&events.events.batch, &rows)?;
     let measured = |scorer: &Scorer, batch: Option<&_>| measure(scorer, &raw, batch, LATENCY_EFFORT);
     let own = measured(challenger, Some(&columns_of(&batch, challenger)?))?;

@@ -84,7 +84,7 @@ impl Recorder {
             Tag::new("mlflow.source.name", "phantomnet train"),
             Tag::new("mlflow.source.type", "LOCAL"),
             Tag::new("phantomnet.version", env!("CARGO_PKG_VERSION")),
-            Tag::new("phantomnet.data_fingerprint", &labelled.events.origin.fingerprint),
+            Tag::new("phantomnet.data_fingerprint", &labelled.origin.fingerprint),
             Tag::new("phantomnet.synthetic_data", config.data.synthetic.to_string()),
             Tag::new(PID_TAG, std::process::id().to_string()),
         ];
@@ -343,11 +343,11 @@ fn flatten(path: &str, value: &serde_json::Value, pairs: &mut Vec<(String, Strin
 }
 
 fn dataset(config: &Config, labelled: &Labelled) -> DatasetInput {
-    let events = &labelled.events;
+    let origin = &labelled.origin;
     let stem = |f: &phantomnet_features::SourceFile| {
         f.path.file_name().map_or_else(|| "events".into(), |n| n.to_string_lossy().into_owned())
     };
-    let name = match events.origin.files.as_slice() {
+    let name = match origin.files.as_slice() {
         [only] => stem(only),
         [first, rest @ ..] => format!("{} and {} more", stem(first), rest.len()),
         [] => "events".into(),
@@ -358,17 +358,16 @@ fn dataset(config: &Config, labelled: &Labelled) -> DatasetInput {
         "boolean" => "boolean",
         _ => "string",
     };
-    let columns: Vec<serde_json::Value> = events
-        .origin
+    let columns: Vec<serde_json::Value> = origin
         .schema
         .columns()
         .iter()
         .map(|(name, t)| serde_json::json!({"type": mlflow_type(t.name()), "name": name, "required": false}))
         .collect();
-    let (n_rows, n_columns) = (events.batch.num_rows(), events.batch.num_columns());
+    let (n_rows, n_columns) = (origin.places.len(), origin.schema.columns().len());
     DatasetInput {
         name: name.chars().take(400).collect(),
-        digest: events.origin.fingerprint.chars().take(DIGEST_DIGITS).collect(),
+        digest: origin.fingerprint.chars().take(DIGEST_DIGITS).collect(),
         source_type: "local".into(),
         source: serde_json::json!({"uri": config.data.paths.join(" ")}).to_string(),
         schema: Some(serde_json::json!({"mlflow_colspec": columns}).to_string()),

@@ -3,7 +3,7 @@
 //! The kept trees have learned from rows, of which none may be held out now. Of the same data that can be told: the
 //! hold-out must be the same too. Of other data it cannot, and the run says so. The folds are judged without the kept trees.
 
-use phantomnet_features::{Events, Expression, FeatureSet};
+use phantomnet_features::{Expression, FeatureSet, Origin};
 use phantomnet_learn::{Fit, FitContext, ForestLearner, LearnError, Learner};
 use phantomnet_model::{Bundle, Classes, Dataset, FeatureSchema, Forest, Limits, Pipeline};
 use toml::Value;
@@ -68,7 +68,7 @@ impl WarmStart {
     pub(super) fn check_events(
         &self,
         config: &Config,
-        events: &Events,
+        origin: &Origin,
         label: &Expression,
         classes: &Classes,
     ) -> Result<Option<String>, Failure> {
@@ -80,7 +80,7 @@ impl WarmStart {
             let (kept, here) = (kept.classes.names.join("`, `"), classes.names.join("`, `"));
             return Err(refusal(format!("tells the classes `{kept}` apart in this order, the events are of `{here}`")));
         }
-        if events.origin.fingerprint != self.data_fingerprint {
+        if origin.fingerprint != self.data_fingerprint {
             return Ok(Some(
                 "the kept trees learned from other data: if events of this hold-out were among them, the metrics flatter"
                     .into(),

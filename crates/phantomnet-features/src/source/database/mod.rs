@@ -13,8 +13,15 @@
 #[cfg(feature = "databases")]
 mod postgres;
 #[cfg(feature = "databases")]
+mod spool;
+#[cfg(not(feature = "databases"))]
+#[path = "spool_none.rs"]
+mod spool;
+#[cfg(feature = "databases")]
 mod sqlite;
 mod url;
+
+pub(crate) use spool::Spool;
 
 use std::path::PathBuf;
 

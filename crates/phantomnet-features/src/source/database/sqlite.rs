@@ -131,7 +131,7 @@ impl SqliteRows {
                     limit: MAX_CELL_BYTES,
                 })?;
             }
-            Ok(())
+            Ok::<(), SourceError>(())
         })?;
         Ok((n > 0).then(|| cells.into_iter().map(Cells::finish).collect()))
     }

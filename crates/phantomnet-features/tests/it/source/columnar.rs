@@ -46,14 +46,15 @@ fn sample() -> RecordBatch {
 
 #[test]
 fn columns_take_the_four_types() {
-    let events = read("a.bin", write(&sample())).unwrap();
+    let files = Files::new(&[("a.bin", &write(&sample()))]);
+    let events = files.read(&["a.bin"], &ReadOptions::default()).unwrap();
     assert_eq!(events.origin.files[0].format, Format::Parquet);
     let expected = [
         r#"{"small":-1,"big":1.8446744073709552e+19,"float":0.5,"flag":true,"text":"x","raw":"a�","at":"1970-01-01T00:00:00Z","list":"[1,null]","nested.x":7}"#,
         r#"{"small":null,"big":1.0,"float":null,"flag":false,"text":"","raw":null,"at":"1970-01-01T00:00:01.500Z","list":null,"nested.x":null}"#,
     ];
     assert_eq!(rows(&events.batch), expected);
-    assert_eq!(raw_lines(&events, &[1]).unwrap(), [expected[1]]);
+    assert_eq!(raw_lines(&events.origin, &[1]).unwrap(), [expected[1]]);
     assert_eq!(events.origin.places.get(1).line, 2);
 }
 

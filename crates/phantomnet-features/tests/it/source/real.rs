@@ -61,7 +61,7 @@ fn real_logs_are_read_whole(#[case] path: &str, #[case] n_rows: usize, #[case] n
         events.origin.rejected.kept.first()
     );
     let row = n_rows - 1;
-    assert!(!raw_lines(&events, &[row]).unwrap()[0].is_empty());
+    assert!(!raw_lines(&events.origin, &[row]).unwrap()[0].is_empty());
 }
 
 #[test]
