@@ -293,7 +293,7 @@ pub struct Origin {
     pub files: Vec<SourceFile>,
     /// The records that could not be read.
     pub rejected: Rejected,
-    /// SHA-256, in hexadecimal, over the length (8 bytes, little-endian) and the SHA-256 of each file's decompressed
+    /// BLAKE3, in hexadecimal, over the length (8 bytes, little-endian) and the BLAKE3 of each file's decompressed
     /// content, in file order. Names of files play no part.
     pub fingerprint: String,
     /// Columns with cells that do not parse under their type and are NULL therefore, with the number of such cells.

@@ -1,7 +1,7 @@
 //! Feature values to a feature matrix.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float32Type;
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;
 use arrow_schema::DataType;
@@ -85,15 +85,29 @@ pub(crate) fn cast_to(name: &str, array: &ArrayRef, to: &DataType) -> Result<Arr
 
 /// Numbers of any width as a matrix has them.
 pub(crate) fn numbers(name: &str, array: &ArrayRef) -> Result<Vec<f32>, ExpressionError> {
-    let numbers = cast_to(name, array, &DataType::Float32)?;
-    let numbers = numbers.as_primitive::<Float32Type>();
-    if numbers.null_count() == 0 {
-        return Ok(numbers.values().to_vec());
+    let mut numbers: Vec<f32> = match array.data_type() {
+        // What most features are, rounded as a cast rounds it.
+        DataType::Int64 => array.as_primitive::<Int64Type>().values().iter().map(|&x| x as f32).collect(),
+        DataType::Float64 => array.as_primitive::<Float64Type>().values().iter().map(|&x| x as f32).collect(),
+        _ => {
+            let numbers = cast_to(name, array, &DataType::Float32)?;
+            return Ok(numbers.as_primitive::<Float32Type>().iter().map(|x| x.unwrap_or(f32::NAN)).collect());
+        }
+    };
+    if let Some(nulls) = array.nulls() {
+        for (number, is_valid) in numbers.iter_mut().zip(nulls) {
+            if !is_valid {
+                *number = f32::NAN;
+            }
+        }
     }
-    Ok(numbers.iter().map(|x| x.unwrap_or(f32::NAN)).collect())
+    Ok(numbers)
 }
 
 pub(crate) fn booleans(array: &ArrayRef) -> Vec<f32> {
+    if array.null_count() == 0 {
+        return array.as_boolean().values().iter().map(|b| f32::from(u8::from(b))).collect();
+    }
     array.as_boolean().iter().map(|b| b.map_or(f32::NAN, |b| f32::from(u8::from(b)))).collect()
 }
 

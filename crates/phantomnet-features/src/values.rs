@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, StringViewArray};
+use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;
 use arrow_schema::DataType;
 use indexmap::IndexSet;
@@ -45,7 +45,11 @@ impl FeatureValues {
             DataType::Null => Kept::Null(array.len()),
             DataType::Boolean => Kept::Boolean(booleans(array)),
             number if number.is_numeric() => Kept::Number(numbers(name, array)?),
-            text if is_text(text) => Kept::Text(Coded::of(cast_to(name, array, &DataType::Utf8View)?.as_string_view())),
+            DataType::Utf8 => Kept::Text(Coded::of(array.as_string::<i32>().iter())),
+            text if is_text(text) => {
+                let texts = cast_to(name, array, &DataType::Utf8View)?;
+                Kept::Text(Coded::of(texts.as_string_view().iter()))
+            }
             other => return Err(ExpressionError::FeatureType { name: name.to_owned(), got: other.clone() }),
         }))
     }
@@ -120,8 +124,8 @@ struct Coded {
 }
 
 impl Coded {
-    fn of(texts: &StringViewArray) -> Self {
-        let mut coded = Self { codes: Vec::with_capacity(texts.len()), distinct: IndexSet::new() };
+    fn of<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Self {
+        let mut coded = Self { codes: Vec::with_capacity(texts.size_hint().0), distinct: IndexSet::new() };
         let mut last: Option<(&str, u32)> = None;
         for text in texts {
             let code = match (text, last) {
@@ -200,7 +204,11 @@ impl LabelValues {
         let (kind, codes, distinct) = match array.data_type() {
             DataType::Null => (LabelKind::Null, vec![MISSING; array.len()], Vec::new()),
             DataType::Boolean => {
-                let codes = array.as_boolean().iter().map(|b| b.map_or(MISSING, u32::from)).collect();
+                let booleans = array.as_boolean();
+                let codes = match booleans.null_count() {
+                    0 => booleans.values().iter().map(u32::from).collect(),
+                    _ => booleans.iter().map(|b| b.map_or(MISSING, u32::from)).collect(),
+                };
                 (LabelKind::Boolean, codes, phantomnet_model::Classes::boolean().names)
             }
             integer if integer.is_integer() && integer != &DataType::UInt64 => {

@@ -55,6 +55,8 @@ struct Column {
     plan: Plan,
     kinds: Kinds,
     n_unparsed: u64,
+    /// Number of `cells`.
+    n_cells: usize,
     cells: Cells,
 }
 
@@ -116,11 +118,14 @@ impl Columns {
                 self.columns.extend((known..=cell.column).map(|i| Column { plan: plan(i), ..Column::default() }));
             }
             let column = &mut self.columns[cell.column];
-            if column.cells.len() > self.n_rows {
+            if column.n_cells > self.n_rows {
                 continue;
             }
-            column.cells.pad(self.n_rows);
+            if column.n_cells < self.n_rows {
+                column.cells.pad(self.n_rows);
+            }
             column.push(cell.kind, row.bytes(cell, source));
+            column.n_cells = self.n_rows + 1;
         }
         self.n_rows += 1;
         Ok(())

@@ -121,7 +121,7 @@ impl Decoder {
 
     /// Takes note of a new text; places in another are forgotten.
     pub(crate) fn begin(&mut self, text: &[u8]) {
-        self.is_utf8 = std::str::from_utf8(text).is_ok();
+        self.is_utf8 = simdutf8::basic::from_utf8(text).is_ok();
         self.searched = 0..0;
     }
 

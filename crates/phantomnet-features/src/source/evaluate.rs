@@ -159,7 +159,16 @@ impl<'a> EventReader<'a> {
         loop {
             let schema = self.schema();
             let program = program.compile_for(&schema.arrow())?;
-            let evaluating = Evaluating::new(self.plans.table(), &program, &schema, self.options);
+            let may_be_numbers = |(name, column_type): &(String, ColumnType)| {
+                is_guessed_text(name, *column_type, self.options) && !self.plans.begins_with_words(name)
+            };
+            let evaluating = Evaluating {
+                table: self.plans.table(),
+                program: &program,
+                schema: &schema,
+                arrow: schema.arrow(),
+                may_be_numbers: schema.columns().iter().map(may_be_numbers).collect(),
+            };
             let mut evaluation = Evaluation::new(self.plans.reading(), &program, &schema);
             scan(self.plans.heads(), self.options, &evaluating, &mut evaluation)?;
             if self.plans.learn(&evaluation.reading) || self.schema() != schema {
@@ -212,7 +221,7 @@ struct Evaluating<'a> {
     program: &'a Program,
     schema: &'a EventSchema,
     arrow: SchemaRef,
-    /// Whether each column is one of text that might have been one of numbers.
+    /// Whether each column is one of text that may turn out to be nearly one of numbers.
     may_be_numbers: Vec<bool>,
 }
 
@@ -233,12 +242,7 @@ struct Values {
     weights: Option<FeatureValues>,
 }
 
-impl<'a> Evaluating<'a> {
-    fn new(table: Table<'a>, program: &'a Program, schema: &'a EventSchema, options: &ReadOptions) -> Self {
-        let may_be_numbers = schema.columns().iter().map(|(name, t)| is_guessed_text(name, *t, options)).collect();
-        Self { table, program, schema, arrow: schema.arrow(), may_be_numbers }
-    }
-
+impl Evaluating<'_> {
     fn compute(&self, mut gathered: Gathered) -> Computed {
         let mut batch = self.batch(&gathered);
         let mixture = |(column, &may_be): (&Arc<dyn Array>, &bool)| match column.as_string_opt::<i32>() {

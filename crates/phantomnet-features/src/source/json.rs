@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::source::cell::{self, Kind};
-use crate::source::row::{Names, Row};
+use crate::source::row::{Names, Row, push_lossy};
 
 /// Objects nested deeper than this stay JSON text in one cell.
 const MAX_DEPTH: usize = 32;
@@ -189,7 +189,7 @@ impl Flattener {
         if key.has_escapes {
             self.is_lossy |= unescape(&input[key.start..key.end], &mut name);
         } else {
-            name.push_str(&String::from_utf8_lossy(raw));
+            push_lossy(&mut name, raw);
         }
         if name.len() > MAX_NAME_BYTES {
             return Err(JsonError::Syntax { what: "a name of more than 1024 bytes", at: key.end });
@@ -380,7 +380,7 @@ fn unescape(raw: &[u8], out: &mut String) -> bool {
     let mut is_lossy = false;
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
-        out.push_str(&String::from_utf8_lossy(&rest[..at]));
+        push_lossy(out, &rest[..at]);
         let unit = |at: usize| -> Option<u32> {
             let digits = rest.get(at..at + 6)?.strip_prefix(b"\\u")?;
             u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -410,7 +410,7 @@ fn unescape(raw: &[u8], out: &mut String) -> bool {
         out.push(character);
         rest = rest.get(at + length..).unwrap_or_default();
     }
-    out.push_str(&String::from_utf8_lossy(rest));
+    push_lossy(out, rest);
     is_lossy
 }
 

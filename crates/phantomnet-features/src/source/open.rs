@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memchr::{memchr_iter, memrchr};
-use sha2::{Digest, Sha256};
 
 use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
@@ -207,7 +206,7 @@ impl Content {
         } else {
             Box::new(raw)
         };
-        let metered = Metered { inner, sha: Sha256::new(), n_bytes: 0, max_bytes, failed: None };
+        let metered = Metered { inner, digest: blake3::Hasher::new(), n_bytes: 0, max_bytes, failed: None };
         let text = match (encoding, utf16) {
             (Some(Encoding::Latin1), _) => Encoded::Latin1(Latin1::new(metered, char::from)),
             (Some(Encoding::Windows1252), _) => Encoded::Latin1(Latin1::new(metered, windows_1252)),
@@ -231,7 +230,7 @@ impl Content {
         (text, is_all)
     }
 
-    /// Size and SHA-256 of what has been read, before it was made UTF-8.
+    /// Size and BLAKE3 of what has been read, before it was made UTF-8.
     pub(crate) fn measure(self) -> (u64, [u8; 32]) {
         match self.text {
             Encoded::Plain(metered) => metered.measure(),
@@ -254,7 +253,7 @@ impl Read for Content {
 /// Counts and digests what is read, and stops at a limit: a small compressed file may hold terabytes.
 pub(crate) struct Metered {
     inner: Box<dyn Read + Send>,
-    sha: Sha256,
+    digest: blake3::Hasher,
     n_bytes: u64,
     max_bytes: u64,
     /// A broken stream stays broken, so that looking ahead does not hide the error from the reader.
@@ -269,7 +268,7 @@ impl std::fmt::Debug for Metered {
 
 impl Metered {
     fn measure(self) -> (u64, [u8; 32]) {
-        (self.n_bytes, self.sha.finalize().into())
+        (self.n_bytes, self.digest.finalize().into())
     }
 }
 
@@ -288,7 +287,7 @@ impl Read for Metered {
         match &result {
             Ok(n) => {
                 self.n_bytes += *n as u64;
-                self.sha.update(&buf[..*n]);
+                self.digest.update(&buf[..*n]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => self.failed = Some((error.kind(), error.to_string())),

@@ -5,9 +5,9 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array};
 use arrow_schema::DataType;
-use sha2::{Digest, Sha256};
 
 use crate::events::{ColumnType, EventSchema, Events, Origin, Place, Places, Rejected, RejectedLine, SourceFile};
 use crate::source::cell::Kinds;
@@ -15,7 +15,7 @@ use crate::source::columns::{Columns, Finished, Plan, convert, kinds_of};
 use crate::source::database::{DatabaseSource, Spool};
 use crate::source::excerpt::visible;
 use crate::source::open::Head;
-use crate::source::reasons::nearly_numbers;
+use crate::source::reasons::{Mixture, nearly_numbers};
 use crate::source::row::{MAX_COLUMNS, Names, Row};
 use crate::source::scan::{self, FileEnd, Gather, Part, Visit, decode_head, scan};
 use crate::source::{ReadOptions, SourceError, path};
@@ -105,6 +105,8 @@ pub(crate) struct Plans<'a> {
     guess: Guess,
     /// Columns by name in order of appearance, as far as they are known.
     known: Vec<(String, ColumnType)>,
+    /// Columns of text of whose first cells most are no numbers.
+    words: BTreeSet<String>,
 }
 
 impl<'a> Plans<'a> {
@@ -118,11 +120,21 @@ impl<'a> Plans<'a> {
             return Err(SourceError::MaxRejected { got: options.max_rejected });
         }
         let (heads, warnings) = heads(paths, options)?;
-        let mut plans = Self { options, names, given, heads, warnings, guess: Guess::default(), known: Vec::new() };
+        let (guess, known, words) = (Guess::default(), Vec::new(), BTreeSet::new());
+        let mut plans = Self { options, names, given, heads, warnings, guess, known, words };
         let mut begun = Joined::default();
+        let mut mixtures = BTreeMap::<String, Mixture<()>>::new();
         for head in &plans.heads {
-            begun.add(decode_head(head, options, &plans.table())?);
+            let (gathered, n_rows) = decode_head(head, options, &plans.table())?;
+            for (name, _, column) in &gathered.columns {
+                if let Some(texts) = column.array.as_string_opt::<i32>() {
+                    mixtures.entry(name.clone()).or_default().join(&Mixture::of(texts), |_| ());
+                }
+            }
+            begun.add((gathered, n_rows));
         }
+        plans.words =
+            mixtures.into_iter().filter(|(_, mixture)| mixture.is_mostly_words()).map(|(name, _)| name).collect();
         plans.take_note(&begun);
         Ok(plans)
     }
@@ -161,6 +173,11 @@ impl<'a> Plans<'a> {
     /// Types of all columns that must have one.
     pub(crate) fn given(&self) -> impl Iterator<Item = &String> {
         self.given.types.keys()
+    }
+
+    /// Whether a column is of text at its beginning, and most cells there are no numbers.
+    pub(crate) fn begins_with_words(&self, name: &str) -> bool {
+        self.words.contains(name)
     }
 
     /// Has only some of the known columns read.
@@ -497,7 +514,7 @@ pub(crate) struct Reading<'a> {
     places: Places,
     pub(crate) files: Vec<SourceFile>,
     pub(crate) rejected: Rejected,
-    fingerprint: Sha256,
+    fingerprint: blake3::Hasher,
     pub(crate) warnings: Vec<String>,
     n_lossy: u64,
     spools: Vec<Option<Arc<Spool>>>,
@@ -521,7 +538,7 @@ impl<'a> Reading<'a> {
             places: Places::default(),
             files: heads.iter().map(file).collect(),
             rejected: Rejected::default(),
-            fingerprint: Sha256::new(),
+            fingerprint: blake3::Hasher::new(),
             warnings,
             n_lossy: 0,
             spools: heads.iter().map(|head| head.spool.clone()).collect(),
@@ -620,13 +637,12 @@ impl<'a> Reading<'a> {
             self.warnings
                 .push(format!("column `{}` is not in the data; all its values are missing", visible(name, 60)));
         }
-        let fingerprint = self.fingerprint.finalize();
         Origin {
             schema,
             places: self.places,
             files: self.files,
             rejected: self.rejected,
-            fingerprint: fingerprint.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: self.fingerprint.finalize().to_hex().to_string(),
             unparsed,
             absent,
             warnings: self.warnings,
@@ -652,8 +668,8 @@ impl Gather<Gathered> for Reading<'_> {
     }
 
     fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError> {
-        self.fingerprint.update(end.n_bytes.to_le_bytes());
-        self.fingerprint.update(end.digest);
+        self.fingerprint.update(&end.n_bytes.to_le_bytes());
+        self.fingerprint.update(&end.digest);
         self.files[file].n_bytes = end.n_bytes;
         let path = self.files[file].path.display();
         let n = std::mem::take(&mut self.n_lossy);

@@ -101,6 +101,11 @@ impl<P: Copy> Mixture<P> {
         }
     }
 
+    /// Whether there are more words than numbers.
+    pub(crate) fn is_mostly_words(&self) -> bool {
+        self.n_others > self.n_numbers
+    }
+
     /// A sentence if the column would be one of numbers but for a few of its values; `place` tells where one is.
     pub(crate) fn nearly_numbers(&self, name: &str, place: impl FnOnce(P) -> String) -> Option<String> {
         let few = self.n_numbers > 0 && self.n_others as f64 <= FEW * self.n_numbers as f64;

@@ -58,6 +58,14 @@ impl Row {
     }
 }
 
+/// Appends bytes with U+FFFD for what is not UTF-8.
+pub(crate) fn push_lossy(out: &mut String, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => out.push_str(text),
+        Err(_) => out.push_str(&String::from_utf8_lossy(bytes)),
+    }
+}
+
 /// Column names in order of first appearance.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {

@@ -12,7 +12,6 @@ use arrow_schema::{Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
 use crate::source::database::{DatabaseRows, DatabaseSource};
@@ -30,7 +29,7 @@ const GROUP_BYTES: usize = 32 << 20;
 pub(crate) struct Spool {
     /// Parquet files, and the rows before each. Another one is begun where columns change their types, which SQLite's do.
     pieces: Vec<(u64, TempPath)>,
-    /// Size and SHA-256 of the values in order, as JSON, a line each.
+    /// Size and BLAKE3 of the values in order, as JSON, a line each.
     pub(crate) n_bytes: u64,
     pub(crate) digest: [u8; 32],
     /// What should be said about the order of the rows.
@@ -51,13 +50,13 @@ impl Spool {
     pub(crate) fn fill(source: &DatabaseSource) -> Result<Self, SourceError> {
         let mut rows = DatabaseRows::open(source)?;
         let (mut pieces, mut open) = (Vec::new(), None::<Piece>);
-        let (mut sha, mut n_bytes, mut n_rows) = (Sha256::new(), 0, 0);
+        let (mut digest, mut n_bytes, mut n_rows) = (blake3::Hasher::new(), 0, 0);
         while let Some(arrays) = rows.next(BATCH_ROWS)? {
             for array in &arrays {
                 for row in 0..array.len() {
                     let value = value_as_json(array, row).to_string();
-                    sha.update(value.as_bytes());
-                    sha.update(b"\n");
+                    digest.update(value.as_bytes());
+                    digest.update(b"\n");
                     n_bytes += value.len() as u64 + 1;
                 }
             }
@@ -78,7 +77,7 @@ impl Spool {
         for (n, _) in &mut pieces {
             before = std::mem::replace(n, before);
         }
-        Ok(Self { pieces, n_bytes, digest: sha.finalize().into(), warning: rows.warning() })
+        Ok(Self { pieces, n_bytes, digest: digest.finalize().into(), warning: rows.warning() })
     }
 
     /// Parquet files, and the rows before each.
