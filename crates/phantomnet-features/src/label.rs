@@ -67,13 +67,32 @@ pub fn learn_classes(
 /// training did not meet, and what to do with their rows is the caller's choice. A value whose type has no classes is
 /// reported the same way.
 pub fn to_labels(values: &LabelValues, classes: &Classes) -> Result<Vec<Option<u32>>, ExpressionError> {
-    let unknown = |row: usize, value: &str| ExpressionError::UnknownClass {
-        row,
-        value: value.to_owned(),
-        classes: classes.names.clone(),
+    let known = classes_of(values, classes)?;
+    let label = |(row, &code): (usize, &u32)| match code {
+        MISSING => Ok(None),
+        code => class(values, &known, classes, row, code).map(Some),
     };
+    values.codes.iter().enumerate().map(label).collect()
+}
+
+/// Class index of every label value that is not NULL, in the memory of the values.
+///
+/// # Errors
+/// As [`to_labels`].
+pub fn into_labels(mut values: LabelValues, classes: &Classes) -> Result<Vec<u32>, ExpressionError> {
+    let known = classes_of(&values, classes)?;
+    values.drop_missing();
+    let mut labels = std::mem::take(&mut values.codes);
+    for (row, label) in labels.iter_mut().enumerate() {
+        *label = class(&values, &known, classes, row, *label)?;
+    }
+    Ok(labels)
+}
+
+/// The class of each different value.
+fn classes_of(values: &LabelValues, classes: &Classes) -> Result<Vec<Option<u32>>, ExpressionError> {
     if let LabelKind::Other(got) = &values.kind {
-        return Err(unknown(0, &format!("of type {got}")));
+        return Err(unknown_class(0, &format!("of type {got}"), classes));
     }
     let is_boolean = classes.names == Classes::boolean().names;
     let class_of = |value: &String| match (value.as_str(), &values.kind) {
@@ -81,15 +100,23 @@ pub fn to_labels(values: &LabelValues, classes: &Classes) -> Result<Vec<Option<u
         ("1", LabelKind::Integer) if is_boolean => Some(1),
         (value, _) => classes.names.iter().position(|class| class == value).map(|class| class as u32),
     };
-    let known: Vec<Option<u32>> = values.distinct.iter().map(class_of).collect();
-    let label = |(row, &code): (usize, &u32)| match (code, known.get(code as usize)) {
-        (MISSING, _) => Ok(None),
-        (_, Some(Some(class))) => Ok(Some(*class)),
-        (code, _) => {
-            // There are more values than classes, so that one of those that are told apart is unknown, and comes before.
-            let value = values.distinct.get(code as usize).map_or("one of many others", String::as_str);
-            Err(unknown(row, value))
-        }
-    };
-    values.codes.iter().enumerate().map(label).collect()
+    Ok(values.distinct.iter().map(class_of).collect())
+}
+
+fn class(
+    values: &LabelValues,
+    known: &[Option<u32>],
+    classes: &Classes,
+    row: usize,
+    code: u32,
+) -> Result<u32, ExpressionError> {
+    known.get(code as usize).copied().flatten().ok_or_else(|| {
+        // There are more values than classes, so that one of those that are told apart is unknown, and comes before.
+        let value = values.distinct.get(code as usize).map_or("one of many others", String::as_str);
+        unknown_class(row, value, classes)
+    })
+}
+
+fn unknown_class(row: usize, value: &str, classes: &Classes) -> ExpressionError {
+    ExpressionError::UnknownClass { row, value: value.to_owned(), classes: classes.names.clone() }
 }

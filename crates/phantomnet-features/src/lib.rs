@@ -25,7 +25,7 @@ pub use events::{
 };
 pub use expression::{Aliases, Expression};
 pub use feature_set::FeatureSet;
-pub use label::{MAX_CLASSES, learn_classes, to_labels};
+pub use label::{MAX_CLASSES, into_labels, learn_classes, to_labels};
 pub use leak::{Overlap, overlaps};
 pub use matrix::{into_matrix, learn_schema, to_matrix};
 pub use preset::{MAX_PRESET_BYTES, Preset, PresetError, PresetLabel, recognize};

@@ -366,6 +366,9 @@ mod tests {
         assert_eq!(values.drop_missing(), Some(vec![0, 2]));
         assert_eq!((values.codes.as_slice(), values.n_missing), ([0, 1].as_slice(), 1));
         assert_eq!(values.drop_missing(), None);
+        let label = crate::Expression::compile("l", "1", &arrow_schema::Schema::empty().into()).unwrap();
+        let classes = crate::learn_classes(&label, &values, None).unwrap();
+        assert_eq!(crate::into_labels(values, &classes), Ok(vec![1, 0]));
     }
 
     #[test]

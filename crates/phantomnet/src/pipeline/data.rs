@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow_array::{Array, RecordBatch, StringArray};
 use phantomnet_features::{
     ColumnType, Encoding, Evaluated, EventReader, EventSchema, Events, Expression, ExpressionError, FeatureSet,
-    FeatureValues, Format, Origin, Program, ReadOptions, Selection, SourceError, Variables, into_matrix, learn_classes,
-    learn_schema, overlaps, read_events, to_labels,
+    FeatureValues, Format, Origin, Program, ReadOptions, Selection, SourceError, Variables, into_labels, into_matrix,
+    learn_classes, learn_schema, overlaps, read_events,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, FeatureSchema};
@@ -277,7 +277,7 @@ pub(super) fn prepare(config: &Config, evaluated: Evaluated, kept: Option<&WarmS
     if let Some(kept) = kept {
         warnings.extend(kept.check_events(config, &origin, &label, &classes)?);
     }
-    let labels: Vec<u32> = to_labels(&labels, &classes).map_err(expression_failure)?.into_iter().flatten().collect();
+    let labels = into_labels(labels, &classes).map_err(expression_failure)?;
     if n_unlabelled > 0 {
         warnings.push(format!("{n_unlabelled} events have no label (`{}` is NULL) and are left out", label.sql));
     }

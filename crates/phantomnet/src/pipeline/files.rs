@@ -13,6 +13,8 @@ use crate::failure::Failure;
 
 /// Pixels of a PNG for each unit of a picture.
 const PNG_SCALE: f32 = 1.5;
+/// Bytes of a long file after which they are written.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
 /// Names that a run may leave in the output folder; nothing else there is ever touched.
 const ENTRIES: [&str; 7] =
     ["model", "plots", "report.html", "predictions.csv", "config.toml", "metrics.json", "rejected.jsonl"];
@@ -175,10 +177,21 @@ pub(super) fn write_pictures(staging: &Staging, pictures: &[Picture]) -> Result<
     Ok(())
 }
 
-/// The hold-out rows with their place, label, prediction, probabilities and features; an empty cell is missing.
-pub(super) fn predictions_csv(labelled: &Labelled, judgement: &Judgement) -> Vec<u8> {
+/// Writes the hold-out rows with their place, label, prediction, probabilities and features; an empty cell is missing.
+///
+/// # Errors
+/// Of kind environment.
+pub(super) fn write_predictions(
+    staging: &Staging,
+    name: &str,
+    labelled: &Labelled,
+    judgement: &Judgement,
+) -> Result<(), Failure> {
+    let path = staging.path(name);
+    let failed = |error| Failure::of_writing(&path, error);
     let data = &labelled.dataset;
     let names = &data.classes().names;
+    let mut file = fs::File::create(&path).map_err(failed)?;
     let mut out = Vec::new();
     let mut header = vec!["file".to_owned(), "line".into(), "label".into(), "predicted".into()];
     header.extend(names.iter().map(|n| format!("prob_{n}")));
@@ -196,8 +209,13 @@ pub(super) fn predictions_csv(labelled: &Labelled, judgement: &Judgement) -> Vec
         let features = (0..data.n_features()).map(|j| data.column(j)[row as usize]);
         cells.extend(features.map(|x| if x.is_nan() { String::new() } else { x.to_string() }));
         push_record(&mut out, &cells);
+        // There may be as many rows as memory has room for.
+        if out.len() > WRITTEN_AT_ONCE {
+            file.write_all(&out).map_err(failed)?;
+            out.clear();
+        }
     }
-    out
+    file.write_all(&out).map_err(failed)
 }
 
 /// The rejected records as JSON lines: place, reason and first 256 bytes, unprintable characters escaped.

@@ -46,7 +46,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::signals::StopSignal;
 use data::Labelled;
-use files::{Staging, predictions_csv, write_pictures};
+use files::{Staging, write_pictures, write_predictions};
 use gate::Gate;
 use latency::{Effort, Latency};
 use page::Page;
@@ -438,7 +438,7 @@ impl Job<'_> {
         });
         write_pictures(staging, &pictures)?;
         staging.write("report.html", page.render(pictures).as_bytes())?;
-        staging.write("predictions.csv", &predictions_csv(labelled, page.judgement))?;
+        write_predictions(staging, "predictions.csv", labelled, page.judgement)?;
         staging.write("config.toml", self.config.to_toml().as_bytes())?;
         let metrics = serde_json::to_string_pretty(page.metrics).unwrap_or_default();
         staging.write("metrics.json", metrics.as_bytes())?;
