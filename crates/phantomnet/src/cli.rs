@@ -79,7 +79,7 @@ pub struct ModelArgs {
 /// Flags of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Files, folders or globs of events, instead of data.paths
+    /// Files, folders or globs of events, or `-` for standard input, instead of data.paths
     #[arg(value_name = "DATA")]
     pub data: Vec<String>,
     /// Sensor whose log the data are: a name of `phantomnet presets list`, or a .toml file of your own
@@ -174,7 +174,7 @@ pub struct LatencyArgs {
 /// Flags of `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Files, folders or globs of events [default: data.paths]
+    /// Files, folders or globs of events, or `-` for standard input [default: data.paths]
     pub data: Vec<String>,
     /// Sensor whose log the data are: a name of `phantomnet presets list`, or a .toml file of your own
     #[arg(long, value_name = "NAME")]
@@ -187,7 +187,7 @@ pub struct InspectArgs {
 /// Flags of `convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// Files, folders, globs or databases of events, and last the Parquet file to write
+    /// Files, folders, globs or databases of events, or `-` for standard input, and last the Parquet file to write
     #[arg(required = true, num_args = 2.., value_names = ["DATA", "OUT.parquet"])]
     pub paths: Vec<String>,
     /// Sensor whose log the data are: a name of `phantomnet presets list`, or a .toml file of your own

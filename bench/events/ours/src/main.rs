@@ -36,7 +36,8 @@ fn read(path: String) -> Result<(Matrix, Vec<bool>), Box<dyn Error>> {
     let schema = reader.schema().arrow();
     let features = FeatureSet::compile(features(json), &schema)?;
     let label = Expression::compile("is_attack", LABEL, &schema)?;
-    let Evaluated { program, labels, features, .. } = reader.evaluate(&Program { label, weight: None, features })?;
+    let Evaluated { program, labels, features, .. } = 
+        reader.evaluate(&Program { label, weight: None, features }, &mut |_| ())?;
     let classes = learn_classes(&program.label, &labels, None)?;
     let labels = to_labels(&labels, &classes)?;
     let rows: Vec<u32> = (0..labels.len() as u32).collect();

@@ -14,8 +14,8 @@ use crate::events::{EventSchema, Rejected, SourceFile};
 use crate::source::columns::convert;
 use crate::source::read::{Gathered, Plans, Reading};
 use crate::source::row::Names;
-use crate::source::scan::{FileEnd, Gather, Part, scan};
-use crate::source::{ReadOptions, SourceError};
+use crate::source::scan::{FileEnd, Gather, Part};
+use crate::source::{ReadOptions, ReadProgress, SourceError};
 
 /// The column that counts rows.
 pub const ROW_ID: &str = "row_id";
@@ -40,17 +40,22 @@ pub struct Converted {
 /// Writes the events of files, as [`read_events`](crate::read_events) would read them, to a Parquet file.
 ///
 /// Its first column, [`ROW_ID`], is the number of the row from 0 on, in the order of reading: the same files in the same order
-/// give the same bytes. A block of rows is held at a time. A column of the data that is called `row_id` is written as `row_id_2`.
+/// give the same bytes. A block of rows is held at a time. `tell` is told how far that has come. A column of the data that is called `row_id` is written as `row_id_2`.
 ///
 /// # Errors
 /// Those of [`read_events`](crate::read_events); `Write` when the file cannot be written. The file may be incomplete then.
-pub fn convert_events(paths: &[String], options: &ReadOptions, to: &Path) -> Result<Converted, SourceError> {
+pub fn convert_events(
+    paths: &[String],
+    options: &ReadOptions,
+    to: &Path,
+    tell: &mut dyn FnMut(ReadProgress),
+) -> Result<Converted, SourceError> {
     let mut plans = Plans::new(paths, options, Names::new(Vec::new(), true))?;
     loop {
         // Columns that come up later than in the beginnings of the files make another round necessary, as do their types.
         let schema = plans.schema();
         let mut writing = Writing::new(plans.reading(), schema, to)?;
-        scan(plans.heads(), options, &plans.table(), &mut writing)?;
+        plans.scan(&plans.table(), &mut writing, tell)?;
         let is_complete = writing.is_complete;
         let (mut reading, writer, columns) = (writing.reading, writing.writer, writing.columns);
         if plans.learn(&reading) || plans.schema() != columns || !is_complete {

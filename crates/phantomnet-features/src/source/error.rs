@@ -269,6 +269,9 @@ impl SourceError {
         let hint = match self {
             Self::Expression(error) => return error.hint(),
             Self::NoPaths => "name files, folders or patterns in `data.paths`",
+            Self::NotFound { path } if path.as_os_str() == "-" => {
+                "standard input is read by `train`, `inspect`, `convert` and `predict`"
+            }
             Self::NotFound { .. } => "paths are relative to the current folder",
             Self::NoMatch { .. } => "put the pattern in quotes if the shell should not expand it",
             Self::NoLogs { .. } => {

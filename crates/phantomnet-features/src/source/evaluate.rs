@@ -10,13 +10,13 @@ use arrow_array::{Array, RecordBatch, RecordBatchOptions, UInt32Array, new_null_
 use arrow_schema::SchemaRef;
 
 use crate::events::{ColumnType, EventSchema, Origin, Place};
-use crate::source::ReadOptions;
 use crate::source::columns::{Columns, convert};
 use crate::source::error::SourceError;
 use crate::source::read::{Gathered, Plans, Reading, Table, check_types};
 use crate::source::reasons::{Mixture, is_guessed_text, place_in_words};
 use crate::source::row::{Names, Row};
-use crate::source::scan::{FileEnd, Gather, Part, Visit, scan};
+use crate::source::scan::{FileEnd, Gather, Part, Visit};
+use crate::source::{ReadOptions, ReadProgress};
 use crate::values::{FeatureValues, LabelValues};
 use crate::{Expression, ExpressionError, FeatureSet};
 
@@ -123,14 +123,14 @@ impl<'a> EventReader<'a> {
         self.few.as_ref().is_some_and(|few| few.contains(column))
     }
 
-    /// Goes over all events, to know all columns.
+    /// Goes over all events, to know all columns; `tell` is told how far that has come.
     ///
     /// # Errors
     /// As [`read_events`](crate::read_events).
-    pub fn survey(&mut self) -> Result<(), SourceError> {
+    pub fn survey(&mut self, tell: &mut dyn FnMut(ReadProgress)) -> Result<(), SourceError> {
         loop {
             let mut survey = Survey { reading: self.plans.reading(), texts: Vec::new() };
-            scan(self.plans.heads(), self.options, &self.plans.table(), &mut survey)?;
+            self.plans.scan(&self.plans.table(), &mut survey, tell)?;
             let Survey { mut reading, texts } = survey;
             if self.plans.learn(&reading) {
                 continue;
@@ -144,15 +144,15 @@ impl<'a> EventReader<'a> {
     }
 
     /// Reads the columns that a program names, and computes it for all events that have a label. A block of events is held at
-    /// a time by each thread, and of each event only what was computed.
+    /// a time by each thread, and of each event only what was computed. `tell` is told how far that has come.
     ///
     /// # Errors
     /// As [`read_events`](crate::read_events). `Expression` for an expression that fails on an event, or that cannot be
     /// computed with the types that the columns turn out to have.
-    pub fn evaluate(mut self, program: &Program) -> Result<Evaluated, SourceError> {
+    pub fn evaluate(mut self, program: &Program, tell: &mut dyn FnMut(ReadProgress)) -> Result<Evaluated, SourceError> {
         let schema = self.schema();
         if self.plans.given().any(|name| schema.names().all(|known| known != name)) && !self.is_surveyed() {
-            self.survey()?;
+            self.survey(tell)?;
         }
         let columns = program.columns();
         self.plans.narrow(|name| columns.contains(name));
@@ -170,7 +170,7 @@ impl<'a> EventReader<'a> {
                 may_be_numbers: schema.columns().iter().map(may_be_numbers).collect(),
             };
             let mut evaluation = Evaluation::new(self.plans.reading(), &program, &schema);
-            scan(self.plans.heads(), self.options, &evaluating, &mut evaluation)?;
+            self.plans.scan(&evaluating, &mut evaluation, tell)?;
             if self.plans.learn(&evaluation.reading) || self.schema() != schema {
                 continue;
             }

@@ -27,6 +27,7 @@ mod layout;
 mod open;
 mod parquet;
 mod path;
+mod progress;
 mod raw;
 mod read;
 mod reasons;
@@ -34,6 +35,7 @@ mod row;
 mod row_json;
 mod scan;
 mod sniff;
+mod standard_input;
 mod stream;
 mod text;
 mod utf16;
@@ -41,6 +43,7 @@ mod zeek;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,10 +58,12 @@ pub use evaluate::{Evaluated, EventReader, Program};
 pub use latin1::Encoding;
 pub use layout::Layout;
 pub use path::expand_paths;
+pub use progress::{ByteCounter, ReadProgress};
 pub use raw::{raw_lines, read_rows};
 pub use read::{read_events, read_events_as};
 pub use reasons::type_reasons;
 pub use row_json::row_as_json;
+pub use standard_input::StandardInput;
 pub use stream::{EventStream, RawBatch};
 pub use zeek::ZeekLayout;
 
@@ -131,6 +136,8 @@ pub struct ReadOptions {
     pub selection: Option<Selection>,
     /// Variables of the environment that complete the URLs of databases.
     pub variables: Variables,
+    /// What the path `-` stands for.
+    pub standard_input: Option<StandardInput>,
     /// What the bytes of files are. Default: UTF-8, or UTF-16 by its mark, or Latin-1 where they look like it.
     pub encoding: Option<Encoding>,
     /// Whether a cell that is not of the type given for its column rejects the record. Default: it is NULL and counted.
@@ -143,6 +150,8 @@ pub struct ReadOptions {
     pub threads: Option<NonZeroUsize>,
     /// Bytes that are taken apart at a time; default 4 MiB. The outcome does not depend on it.
     pub block_bytes: usize,
+    /// Counts what has been read, for [`ReadProgress`].
+    pub counter: ByteCounter,
     /// Whether reading under a given schema keeps other columns, as text after those of the schema; default no.
     pub keep_extra: bool,
 }
@@ -157,13 +166,25 @@ impl Default for ReadOptions {
             expected: BTreeMap::new(),
             selection: None,
             variables: Variables::default(),
+            standard_input: None,
             encoding: None,
             reject_misfits: false,
             threads: None,
             block_bytes: 4 << 20,
             max_line_bytes: 16 << 20,
             max_file_bytes: 64 << 30,
+            counter: ByteCounter::default(),
             keep_extra: false,
+        }
+    }
+}
+
+impl ReadOptions {
+    /// Where the content of a path is.
+    pub(crate) fn file_of<'a>(&'a self, path: &'a Path) -> &'a Path {
+        match &self.standard_input {
+            Some(input) if path == Path::new(standard_input::STANDARD_INPUT) => input.path(),
+            _ => path,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From a file to the text in it: decompressed, decoded, measured and recognized.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::source::error::SourceError;
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
 use crate::source::path::{Named, by_name};
+use crate::source::progress::Counted;
 use crate::source::sniff::{self, sniff};
 use crate::source::utf16::Utf16;
 use crate::source::zeek::is_zeek;
@@ -125,10 +126,10 @@ impl Head {
     }
 
     /// The files that rows come from as columns, and the rows before each.
-    pub(crate) fn columnar_files(&self) -> Vec<(u64, &Path)> {
+    pub(crate) fn columnar_files<'a>(&'a self, options: &'a ReadOptions) -> Vec<(u64, &'a Path)> {
         match &self.spool {
             Some(spool) => spool.pieces().collect(),
-            None => vec![(0, &self.path)],
+            None => vec![(0, options.file_of(&self.path))],
         }
     }
 
@@ -173,8 +174,9 @@ impl Content {
     /// Opens a file.
     pub(crate) fn open(path: &Path, options: &ReadOptions, encoding: Option<Encoding>) -> Result<Self, SourceError> {
         let open = |source| SourceError::Open { path: path.to_path_buf(), source };
+        let file = options.file_of(path);
         // Looked at before it is opened: opening a pipe waits for its writer, and a file is read more than once.
-        let metadata = path.metadata().map_err(open)?;
+        let metadata = file.metadata().map_err(open)?;
         if metadata.is_dir() {
             return Err(open(io::ErrorKind::IsADirectory.into()));
         }
@@ -182,13 +184,14 @@ impl Content {
             return Err(SourceError::Unsupported {
                 path: path.to_path_buf(),
                 what: "no regular file",
-                advice: "copy it to a file first; `phantomnet predict MODEL -` reads from a pipe",
+                advice: "copy it to a file first, or pipe it in and name `-`",
             });
         }
-        Self::new(File::open(path).map_err(open)?, options.max_file_bytes, encoding).map_err(open)
+        Self::new(options.counter.count(File::open(file).map_err(open)?), options.max_file_bytes, encoding)
+            .map_err(open)
     }
 
-    fn new(mut file: File, max_bytes: u64, encoding: Option<Encoding>) -> io::Result<Self> {
+    fn new(mut file: Counted<File>, max_bytes: u64, encoding: Option<Encoding>) -> io::Result<Self> {
         let mut magic = Vec::new();
         file.by_ref().take(4).read_to_end(&mut magic)?;
         let is_gzip = magic.starts_with(b"\x1f\x8b");
@@ -220,6 +223,26 @@ impl Content {
             _ => Encoded::Plain(metered),
         };
         Ok(Self { text, is_compressed: is_gzip || is_zstd || is_bzip2 })
+    }
+
+    /// The same from a byte of the text on, where that can be had without reading what is before: of a file that is neither
+    /// compressed nor decoded.
+    pub(crate) fn open_at(
+        path: &Path,
+        options: &ReadOptions,
+        encoding: Option<Encoding>,
+        offset: u64,
+    ) -> Result<Option<Self>, SourceError> {
+        let open = |source| SourceError::Open { path: path.to_path_buf(), source };
+        let mut content = Self::open(path, options, encoding)?;
+        let Encoded::Plain(metered) = &mut content.text else { return Ok(None) };
+        if content.is_compressed {
+            return Ok(None);
+        }
+        let mut file = File::open(options.file_of(path)).map_err(open)?;
+        file.seek(SeekFrom::Start(offset)).map_err(open)?;
+        metered.inner = Box::new(file);
+        Ok(Some(content))
     }
 
     /// The beginning, and whether that is all. What cannot be read here is found again when the file is read.

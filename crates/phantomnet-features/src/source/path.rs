@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::source::Format;
 use crate::source::error::SourceError;
+use crate::source::standard_input::STANDARD_INPUT;
 
 /// What the name of a file says about its format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +45,11 @@ pub(crate) fn by_name(path: &Path) -> Named {
 /// # Errors
 /// When a path does not exist, or stands for no file.
 pub fn expand_paths(paths: &[String]) -> Result<Vec<PathBuf>, SourceError> {
-    expand(paths).map(|(files, _)| files)
+    expand(paths, false).map(|(files, _)| files)
 }
 
-/// [`expand_paths`], with a warning for each file that is named twice.
-pub(crate) fn expand(paths: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
+/// [`expand_paths`], with a warning for each file that is named twice. `has_input`: `-` stands for standard input.
+pub(crate) fn expand(paths: &[String], has_input: bool) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
     if paths.is_empty() {
         return Err(SourceError::NoPaths);
     }
@@ -56,6 +57,12 @@ pub(crate) fn expand(paths: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), So
     let mut warnings = Vec::new();
     let mut seen = HashSet::new();
     for path in paths {
+        if has_input && path == STANDARD_INPUT {
+            if seen.insert(path.into()) {
+                files.push(path.into());
+            }
+            continue;
+        }
         for file in expand_one(path)? {
             let same = file.canonicalize().map_err(|source| SourceError::Open { path: file.clone(), source })?;
             if seen.insert(same) {

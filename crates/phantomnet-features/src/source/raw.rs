@@ -9,7 +9,6 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use crate::events::{ColumnType, EventSchema, Origin, SourceFile};
 use crate::source::Format;
 use crate::source::columns::convert;
-use crate::source::database::Spool;
 use crate::source::decode::Decoder;
 use crate::source::decoder::LineDecoder;
 use crate::source::error::SourceError;
@@ -18,6 +17,9 @@ use crate::source::parquet;
 use crate::source::row::Names;
 use crate::source::row_json::row_as_json;
 use crate::source::text::{Next, Text};
+
+/// Bytes that are not read if there is a way around.
+const WORTH_A_JUMP: u64 = 1 << 20;
 
 /// Some rows, in the order of `rows`: their columns as they were read.
 ///
@@ -31,7 +33,11 @@ pub fn read_rows(origin: &Origin, rows: &[usize]) -> Result<RecordBatch, SourceE
     for (file, wanted) in by_file(origin, rows) {
         let (spool, file) = (&origin.spools[file as usize], &origin.files[file as usize]);
         if is_columnar(file) {
-            columns(file, spool.as_deref(), &origin.schema, wanted, &mut |i, row| events[i] = Some(row))?;
+            let files = match spool {
+                Some(spool) => spool.pieces().collect(),
+                None => vec![(0, origin.options.file_of(&file.path))],
+            };
+            columns(file, &files, &origin.schema, wanted, &mut |i, row| events[i] = Some(row))?;
             continue;
         }
         let mut decoder = LineDecoder::new(&origin.schema, &file.layout);
@@ -62,7 +68,11 @@ pub fn raw_lines(origin: &Origin, rows: &[usize]) -> Result<Vec<String>, SourceE
         let (spool, file) = (&origin.spools[file as usize], &origin.files[file as usize]);
         if is_columnar(file) {
             let as_json = |row: &RecordBatch| serde_json::Value::Object(row_as_json(row, 0)).to_string();
-            columns(file, spool.as_deref(), &origin.schema, wanted, &mut |i, row| found[i] = as_json(&row))?;
+            let files = match spool {
+                Some(spool) => spool.pieces().collect(),
+                None => vec![(0, origin.options.file_of(&file.path))],
+            };
+            columns(file, &files, &origin.schema, wanted, &mut |i, row| found[i] = as_json(&row))?;
             continue;
         }
         records(origin, file, wanted, &mut |i, record, _| {
@@ -97,13 +107,17 @@ fn records(
     give: &mut dyn FnMut(usize, &str, u64) -> Result<(), SourceError>,
 ) -> Result<(), SourceError> {
     let max_record_bytes = origin.options.max_line_bytes;
-    let content = Content::open(&file.path, &origin.options, file.encoding)?;
-    let reader = BufReader::with_capacity(1 << 18, content);
-    let mut text = Text::new(reader, file.terminator, max_record_bytes);
+    let text_of = |content| Text::new(BufReader::with_capacity(1 << 18, content), file.terminator, max_record_bytes);
+    let mut text = text_of(Content::open(&file.path, &origin.options, file.encoding)?);
     let read = |source| SourceError::Read { path: file.path.clone(), n_rows: 0, source };
     let none = Names::new(Vec::new(), false);
     let mut decoder = Decoder::new(&file.layout, file.terminator, max_record_bytes, none, &[]);
     for ((offset, line), answers) in wanted {
+        if offset > text.position() + WORTH_A_JUMP
+            && let Some(content) = Content::open_at(&file.path, &origin.options, file.encoding, offset)?
+        {
+            text = text_of(content).begun_at(offset);
+        }
         text.skip_to(offset).map_err(read)?;
         decoder.go_on();
         match text.next(&mut decoder, true).map_err(read)? {
@@ -119,19 +133,15 @@ fn records(
     Ok(())
 }
 
-/// Gives rows of a file of columns, each as a batch.
+/// Gives rows of a file of columns, each as a batch. `files`: where they are, and the rows before each.
 fn columns(
     file: &SourceFile,
-    spool: Option<&Spool>,
+    files: &[(u64, &Path)],
     schema: &EventSchema,
     wanted: Wanted,
     give: &mut dyn FnMut(usize, RecordBatch),
 ) -> Result<(), SourceError> {
     let names = Names::new(schema.names().map(str::to_owned).collect(), false);
-    let mut files: Vec<(u64, &Path)> = vec![(0, &file.path)];
-    if let Some(spool) = spool {
-        files = spool.pieces().collect();
-    }
     let mut wanted = wanted.into_iter().peekable();
     for (i, &(before, path)) in files.iter().enumerate() {
         // Lines count rows from 1 on.

@@ -18,7 +18,7 @@ use crate::source::open::Head;
 use crate::source::reasons::{Mixture, nearly_numbers};
 use crate::source::row::{MAX_COLUMNS, Names, Row};
 use crate::source::scan::{self, FileEnd, Gather, Part, Visit, decode_head, scan};
-use crate::source::{ReadOptions, SourceError, path};
+use crate::source::{ReadOptions, ReadProgress, SourceError, path};
 
 /// Fewer rows are joined by one thread.
 const PARALLEL_ROWS: usize = 100_000;
@@ -107,6 +107,8 @@ pub(crate) struct Plans<'a> {
     known: Vec<(String, ColumnType)>,
     /// Columns of text of whose first cells most are no numbers.
     words: BTreeSet<String>,
+    /// Bytes of all files.
+    n_bytes: u64,
 }
 
 impl<'a> Plans<'a> {
@@ -121,7 +123,10 @@ impl<'a> Plans<'a> {
         }
         let (heads, warnings) = heads(paths, options)?;
         let (guess, known, words) = (Guess::default(), Vec::new(), BTreeSet::new());
-        let mut plans = Self { options, names, given, heads, warnings, guess, known, words };
+        // What cannot be asked for its size is not read either.
+        let size = |head: &Head| options.file_of(&head.path).metadata().map_or(0, |file| file.len());
+        let n_bytes = heads.iter().filter(|head| head.spool.is_none()).map(size).sum();
+        let mut plans = Self { options, names, given, heads, warnings, guess, known, words, n_bytes };
         let mut begun = Joined::default();
         let mut mixtures = BTreeMap::<String, Mixture<()>>::new();
         for head in &plans.heads {
@@ -142,7 +147,7 @@ impl<'a> Plans<'a> {
     fn read(&mut self) -> Result<Reading<'a>, SourceError> {
         loop {
             let mut reading = self.reading();
-            scan(&self.heads, self.options, &self.table(), &mut reading)?;
+            self.scan(&self.table(), &mut reading, &mut |_| ())?;
             if !self.learn(&reading) {
                 self.check(&mut reading)?;
                 return Ok(reading);
@@ -150,8 +155,18 @@ impl<'a> Plans<'a> {
         }
     }
 
-    pub(crate) fn heads(&self) -> &[Head] {
-        &self.heads
+    /// Goes over all records once.
+    pub(crate) fn scan<V: Visit>(
+        &self,
+        visit: &V,
+        gather: &mut dyn Gather<V::Out>,
+        tell: &mut dyn FnMut(ReadProgress),
+    ) -> Result<(), SourceError> {
+        self.options.counter.reset();
+        let tell = &mut || {
+            tell(ReadProgress { n_read: self.options.counter.get().min(self.n_bytes), n_bytes: self.n_bytes });
+        };
+        scan(&self.heads, self.options, visit, &mut Told { gather, tell })
     }
 
     pub(crate) fn table(&self) -> Table<'_> {
@@ -212,6 +227,24 @@ impl<'a> Plans<'a> {
     }
 }
 
+/// Tells of each part that was gathered.
+struct Told<'a, O> {
+    gather: &'a mut dyn Gather<O>,
+    tell: &'a mut dyn FnMut(),
+}
+
+impl<O> Gather<O> for Told<'_, O> {
+    fn part(&mut self, file: usize, part: Part<O>) -> Result<(), SourceError> {
+        (self.tell)();
+        self.gather.part(file, part)
+    }
+
+    fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError> {
+        (self.tell)();
+        self.gather.end(file, end)
+    }
+}
+
 /// What is known of files and databases before they are read, and what a person should know.
 fn heads(paths: &[String], options: &ReadOptions) -> Result<(Vec<Head>, Vec<String>), SourceError> {
     let (mut heads, mut files) = (Vec::new(), Vec::new());
@@ -228,8 +261,11 @@ fn heads(paths: &[String], options: &ReadOptions) -> Result<(Vec<Head>, Vec<Stri
             None => files.push(path.clone()),
         }
     }
-    let (found, warnings) =
-        if files.is_empty() && !heads.is_empty() { (Vec::new(), Vec::new()) } else { path::expand(&files)? };
+    let (found, warnings) = if files.is_empty() && !heads.is_empty() {
+        (Vec::new(), Vec::new())
+    } else {
+        path::expand(&files, options.standard_input.is_some())?
+    };
     let files = found.iter().map(|path| Head::read(path, options)).collect::<Result<Vec<_>, _>>()?;
     // Databases come first, whatever the order of the paths.
     heads.extend(files);

@@ -355,7 +355,7 @@ pub(crate) fn decode_head<V: Visit>(
     visit: &V,
 ) -> Result<(V::Out, usize), SourceError> {
     if head.is_columnar() {
-        let files = head.columnar_files();
+        let files = head.columnar_files(options);
         let first = files.first().map(|(_, path)| parquet::read_first(path, &visit.names())).transpose()?;
         let (columns, n_rows) = first.unwrap_or_default();
         return Ok((visit.arrays(columns, n_rows), n_rows));
@@ -466,7 +466,7 @@ fn columnar<V: Visit>(
         n_before += n_rows as u64;
         gather.part(file, part)
     };
-    for (_, path) in head.columnar_files() {
+    for (_, path) in head.columnar_files(options) {
         parquet::read(path, &visit.names(), &mut take)?;
     }
     let end = match &head.spool {

@@ -89,15 +89,30 @@ impl<R: BufRead> Text<R> {
         self.base + span.start as u64
     }
 
+    /// The same, whose first byte is that of a longer text.
+    pub(crate) fn begun_at(mut self, offset: u64) -> Self {
+        self.base = offset;
+        self
+    }
+
+    /// Byte of the text that comes next.
+    pub(crate) fn position(&self) -> u64 {
+        self.base + self.at as u64
+    }
+
     /// Lets go of everything before a byte of the text.
     pub(crate) fn skip_to(&mut self, offset: u64) -> io::Result<()> {
         loop {
-            let at = self.base + self.at as u64;
+            let at = self.position();
             let n = offset.saturating_sub(at).min((self.buf.len() - self.at) as u64) as usize;
             self.consume(n);
             if at + n as u64 >= offset || self.ended {
                 return Ok(());
             }
+            // Nothing that has arrived is needed.
+            self.base += self.buf.len() as u64;
+            self.buf.clear();
+            self.at = 0;
             self.fill()?;
         }
     }

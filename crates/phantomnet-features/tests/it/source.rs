@@ -284,7 +284,8 @@ fn a_column_that_is_empty_for_long_is_converted_under_its_type() {
     let late = format!("a,b\n{}1,7\n", "1,\n".repeat(600_000));
     let files = Files::new(&[("a.csv", late.as_bytes())]);
     let out = files.path("out.parquet");
-    let converted = convert_events(&[files.path("a.csv")], &ReadOptions::default(), Path::new(&out)).unwrap();
+    let converted =
+        convert_events(&[files.path("a.csv")], &ReadOptions::default(), Path::new(&out), &mut |_| ()).unwrap();
     assert_eq!(converted.schema.columns()[1], ("b".to_owned(), ColumnType::Integer));
     let back = read_events(&[out], &ReadOptions::default()).unwrap();
     assert_eq!(types(&back)[2], ("b", ColumnType::Integer));
@@ -295,7 +296,7 @@ fn what_is_converted_is_read_as_the_log_is() {
     let late = format!("a,b,row_id\n{}0.5,\"x\ny\",007\n3\n", "1,,8\n".repeat(300_000));
     let files = Files::new(&[("a.csv", late.as_bytes()), ("b.csv", b"c,a\ntrue,9\n")]);
     let (paths, out) = ([files.path("a.csv"), files.path("b.csv")], files.path("out.parquet"));
-    let converted = convert_events(&paths, &ReadOptions::default(), Path::new(&out)).unwrap();
+    let converted = convert_events(&paths, &ReadOptions::default(), Path::new(&out), &mut |_| ()).unwrap();
     assert_eq!((converted.n_rows, converted.rejected.n), (300_002, 1));
     let events = read_events(&paths, &ReadOptions::default()).unwrap();
     assert_eq!(converted.schema, events.origin.schema);
@@ -308,7 +309,7 @@ fn what_is_converted_is_read_as_the_log_is() {
     }
     let first = std::fs::read(&out).unwrap();
     let options = ReadOptions { threads: std::num::NonZeroUsize::new(5), ..ReadOptions::default() };
-    convert_events(&paths, &options, Path::new(&out)).unwrap();
+    convert_events(&paths, &options, Path::new(&out), &mut |_| ()).unwrap();
     assert!(first == std::fs::read(&out).unwrap(), "the same logs give the same bytes");
 }
 

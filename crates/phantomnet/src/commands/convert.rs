@@ -7,10 +7,11 @@ use std::time::Instant;
 use phantomnet_features::{Converted, convert_events};
 use serde_json::{Value, json};
 
+use super::train::Bar;
 use crate::cli::ConvertArgs;
 use crate::failure::{Failure, visible};
 use crate::pipeline::data::{read_options, source_failure};
-use crate::pipeline::rejected_jsonl;
+use crate::pipeline::{Event, rejected_jsonl};
 use crate::terminal;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
@@ -19,11 +20,16 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
         let text = format!("the last path is the file to write, and must end in `.parquet`, got `{}`", out.display());
         return Err(Failure::config(text).hint("phantomnet convert DATA... OUT.parquet"));
     }
+    let config = config.with_standard_input()?;
     let paths: Vec<String> = config.data.paths.iter().map(|path| config.as_given(path)).collect();
     let start = Instant::now();
     // Beside its place until it is whole.
     let partial = beside(&out, "partial");
-    let converted = convert_events(&paths, &read_options(&config)?, &partial).map_err(|error| {
+    let options = read_options(&config)?;
+    let mut bar = Bar::new(0);
+    let converted = convert_events(&paths, &options, &partial, &mut |progress| bar.show(Event::Reading(progress)));
+    bar.finish();
+    let converted = converted.map_err(|error| {
         // Nothing is left of it; that it may not be there is no news.
         let _ = std::fs::remove_file(&partial);
         source_failure(error)

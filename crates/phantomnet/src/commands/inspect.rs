@@ -24,7 +24,7 @@ const SAMPLED: usize = 1000;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     // The data are looked at whatever is wrong with them; that is what this command is for.
-    let mut config = args.resolve()?;
+    let mut config = args.resolve()?.with_standard_input()?;
     config.data.max_rejected = 1.0;
     let events = read(&config)?;
     // A configuration made for other data must not keep anyone from looking at these.

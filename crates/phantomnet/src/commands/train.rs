@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use phantomnet_features::ReadProgress;
 use phantomnet_learn::Progress;
 use phantomnet_track::is_server;
 
@@ -20,12 +21,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<ExitCode, Failure> {
     let config = args.resolve()?;
     config.label_expr()?;
     let learner = pipeline::learner(&config)?;
+    let config = config.with_standard_input()?;
     let stop = StopSignal::of_user();
     // The bootstrap runs on the global pool, which is made here and nowhere else; fits have pools of their own.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.n_threads().get()).build_global();
     let mut bar = Bar::new(config.cv.n_folds * config.cv.n_repeats);
     let outcome = pipeline::train(&config, learner.as_ref(), &stop, &mut |event| bar.show(event));
-    bar.bar.finish_and_clear();
+    bar.finish();
     let outcome = outcome?;
     for warning in &outcome.warnings {
         terminal::warn(warning);
@@ -51,14 +53,17 @@ fn send_earlier(tracking: &Tracking) {
     }
 }
 
+/// How much of the files has been read, how fast, and the time left.
+const BY_BYTES: &str = "{msg:16} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta:>4}";
+
 /// The bar of a terminal: a stage, how much of it is done, and the time left.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
     work: Work,
 }
 
 impl Bar {
-    fn new(n_folds: usize) -> Self {
+    pub(super) fn new(n_folds: usize) -> Self {
         let bar = if terminal::is_interactive() {
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10))
         } else {
@@ -73,11 +78,12 @@ impl Bar {
         bar
     }
 
-    fn show(&mut self, event: Event) {
+    pub(super) fn show(&mut self, event: Event) {
         match event {
             Event::Stage(stage) => {
                 self.work = Work { stage, n_folds_done: 0, ..self.work };
                 self.draw_as("{msg}");
+                self.bar.set_length(0);
                 self.bar.set_message(match stage {
                     Stage::Read => "reading events",
                     Stage::Features => "features",
@@ -88,6 +94,14 @@ impl Bar {
                 });
                 self.bar.reset();
             }
+            Event::Reading(ReadProgress { n_read, n_bytes }) => {
+                if self.bar.length() != Some(n_bytes) || self.bar.position() > n_read {
+                    self.bar.reset();
+                    self.draw_as(BY_BYTES);
+                    self.bar.set_length(n_bytes);
+                }
+                self.bar.set_position(n_read);
+            }
             Event::Progress(progress) => {
                 let Some((done, total)) = self.work.done(progress) else { return };
                 if self.bar.position() == 0 {
@@ -97,6 +111,11 @@ impl Bar {
                 self.bar.set_position(done);
             }
         }
+    }
+
+    /// Takes it off the terminal.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 
     fn draw_as(&self, template: &str) {

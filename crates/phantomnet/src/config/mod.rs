@@ -7,7 +7,7 @@ pub mod preset;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use phantomnet_features::{Aliases, ColumnType, DatabaseSource};
+use phantomnet_features::{Aliases, ColumnType, DatabaseSource, StandardInput};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -56,6 +56,9 @@ pub struct Config {
     /// URLs of databases as they were given, by how they are shown.
     #[serde(skip)]
     pub urls: BTreeMap<String, String>,
+    /// What the path `-` stands for.
+    #[serde(skip)]
+    pub standard_input: Option<StandardInput>,
 }
 
 /// `[data]`
@@ -322,6 +325,19 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// With standard input copied, if one of the paths is `-`.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn with_standard_input(mut self) -> Result<Self, Failure> {
+        if self.data.paths.iter().any(|path| path == "-") {
+            let max_bytes = phantomnet_features::ReadOptions::default().max_file_bytes;
+            let copy = StandardInput::copy(std::io::stdin().lock(), max_bytes).map_err(source_failure)?;
+            self.standard_input = Some(copy);
+        }
+        Ok(self)
     }
 
     /// A path or URL of events as it was given, the password of a database included.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow_array::{Array, RecordBatch, StringArray};
 use phantomnet_features::{
     ColumnType, Encoding, Evaluated, EventReader, EventSchema, Events, Expression, ExpressionError, FeatureSet,
-    FeatureValues, Format, Origin, Program, ReadOptions, Selection, SourceError, Variables, into_labels, into_matrix,
-    learn_classes, learn_schema, overlaps, read_events,
+    FeatureValues, Format, Origin, Program, ReadOptions, ReadProgress, Selection, SourceError, Variables, into_labels,
+    into_matrix, learn_classes, learn_schema, overlaps, read_events,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, FeatureSchema};
@@ -97,6 +97,7 @@ pub fn read_options(config: &Config) -> Result<ReadOptions, Failure> {
         expected: config.fields(),
         selection: table.map(Selection::Table).or(query.map(Selection::Query)),
         variables: Variables(variables.collect()),
+        standard_input: config.standard_input.clone(),
         encoding: config.data.encoding.as_deref().and_then(Encoding::from_name),
         reject_misfits: config.data.misfits == "reject",
         max_line_bytes: config.data.max_record_bytes as usize,
@@ -117,11 +118,12 @@ pub fn read(config: &Config) -> Result<Events, Failure> {
     checked(read_events(&paths(config), &read_options(config)?))
 }
 
-/// Reads the events that the configuration names, and computes label, weight and features of each.
+/// Reads the events that the configuration names, and computes label, weight and features of each; `tell` is told how far that
+/// has come.
 ///
 /// # Errors
 /// Of kind data; of kind config for expressions that are wrong or leak.
-pub fn evaluate(config: &Config) -> Result<Evaluated, Failure> {
+pub fn evaluate(config: &Config, tell: &mut dyn FnMut(ReadProgress)) -> Result<Evaluated, Failure> {
     let options = read_options(config)?;
     let mut reader = EventReader::open(&paths(config), &options).map_err(source_failure)?;
     // Default features are made of all columns; and what is wrong with an expression is only certain once those are known.
@@ -129,12 +131,12 @@ pub fn evaluate(config: &Config) -> Result<Evaluated, Failure> {
     let program = match guessed {
         Some(program) => program,
         None => {
-            reader.survey().map_err(source_failure)?;
+            reader.survey(tell).map_err(source_failure)?;
             program(config, &reader)?
         }
     };
     let looks_like_data = header_looks_like_data(&reader.schema());
-    let mut evaluated = reader.evaluate(&program).map_err(source_failure)?;
+    let mut evaluated = reader.evaluate(&program, tell).map_err(source_failure)?;
     // Types may have turned out to be others.
     evaluated.program.weight.as_ref().map_or(Ok(()), check_weight)?;
     evaluated.origin.warnings.extend(looks_like_data);

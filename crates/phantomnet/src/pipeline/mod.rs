@@ -29,7 +29,7 @@ mod warm_start;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use phantomnet_features::read_rows;
+use phantomnet_features::{ReadProgress, read_rows};
 use phantomnet_learn::folds::Fold;
 use phantomnet_learn::metrics::MetricMap;
 use phantomnet_learn::{Fit, Learner, Progress};
@@ -94,6 +94,8 @@ impl Stage {
 pub enum Event {
     /// A stage begins.
     Stage(Stage),
+    /// How much of the files has been read.
+    Reading(ReadProgress),
     /// The learner's own progress in it.
     Progress(Progress),
 }
@@ -209,7 +211,7 @@ pub fn train(
     let mut timings = Timings::start();
     observe(Event::Stage(Stage::Read));
     let kept = WarmStart::load(config, learner)?;
-    let evaluated = timings.time(Stage::Read, || data::evaluate(config))?;
+    let evaluated = timings.time(Stage::Read, || data::evaluate(config, &mut |p| observe(Event::Reading(p))))?;
     stop.check()?;
     observe(Event::Stage(Stage::Features));
     let labelled = timings.time(Stage::Features, || data::prepare(config, evaluated, kept.as_ref()))?;

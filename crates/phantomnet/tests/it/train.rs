@@ -348,3 +348,33 @@ fn another_learner_is_one_flag_away_from_a_configured_one() {
         assert_eq!(run["params"]["model.kind"], kind);
     }
 }
+
+/// A pipe is read once, and what is shown of its events is read again.
+#[test]
+fn standard_input_is_read_as_a_file_is() {
+    let workplace = Workplace::new();
+    let temporary = workplace.path("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let piped = |args: &[&str]| {
+        let mut command = workplace.command(args);
+        command.env("TMPDIR", &temporary).stdin(fs::File::open(workplace.path("events.csv")).unwrap());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output
+    };
+    piped(&["train", "-", "--output", "piped"]);
+    workplace.json(&["train", "events.csv", "--output", "file", "--json"]);
+    let read = |name: &str| fs::read_to_string(workplace.path(name)).unwrap();
+    assert_eq!(read("piped/predictions.csv").replace("\n-,", "\nevents.csv,"), read("file/predictions.csv"));
+    assert_eq!(read("piped/rejected.jsonl").replace("\"-\"", "\"events.csv\""), read("file/rejected.jsonl"));
+    let golden = |run: &str| read(&format!("{run}/model/golden.jsonl"));
+    assert_eq!(golden("piped"), golden("file"));
+    let inspected = String::from_utf8(piped(&["inspect", "-"]).stderr).unwrap();
+    assert!(inspected.starts_with("-: csv, 199 events, 1 lines rejected"), "{inspected}");
+    piped(&["convert", "-", "out.parquet"]);
+    let n_rows = |name: &str| workplace.json(&["inspect", name, "--json"])["n_rows"].clone();
+    assert_eq!(n_rows("out.parquet"), 199);
+    assert!(entries(&temporary).is_empty(), "copies are left");
+    let (status, said) = workplace.fails(&["evaluate", "piped/model", "-"]);
+    assert!(status == 3 && said.contains("standard input is read by `train`"), "{status}: {said}");
+}

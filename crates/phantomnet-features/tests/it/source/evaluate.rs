@@ -39,11 +39,11 @@ fn check(paths: &[String], options: &ReadOptions) {
     };
     let guessed = program(&reader.schema(), LABEL, &FEATURES);
     if guessed.is_none() {
-        let surveyed = reader.survey();
+        let surveyed = reader.survey(&mut |_| ());
         assert_eq!(surveyed.as_ref().err().map(ToString::to_string), whole.as_ref().err().map(ToString::to_string));
     }
     let Some(guessed) = guessed.or_else(|| program(&reader.schema(), LABEL, &FEATURES)) else { return };
-    let found = reader.evaluate(&guessed);
+    let found = reader.evaluate(&guessed, &mut |_| ());
     let Ok(whole) = whole else {
         return assert_eq!(found.unwrap_err().to_string(), whole.unwrap_err().to_string());
     };
@@ -143,7 +143,7 @@ fn a_column_that_comes_late_is_found_by_a_survey() {
 fn columnar_files_and_databases_are_evaluated_alike() {
     let files = Files::new(&[("a.json", b"{\"a\":1,\"b\":\"x\"}\n{\"a\":3}\n{\"a\":4,\"b\":\"7\"}\n")]);
     let (json, parquet) = (files.path("a.json"), files.path("a.parquet"));
-    convert_events(std::slice::from_ref(&json), &ReadOptions::default(), Path::new(&parquet)).unwrap();
+    convert_events(std::slice::from_ref(&json), &ReadOptions::default(), Path::new(&parquet), &mut |_| ()).unwrap();
     let database = files.path("a.db");
     rusqlite::Connection::open(&database)
         .unwrap()
@@ -160,7 +160,7 @@ fn evaluate(content: &str, label: &str, feature: &str) -> Result<Evaluated, Sour
     let (paths, options) = ([files.path("a.csv")], ReadOptions::default());
     let reader = EventReader::open(&paths, &options)?;
     let program = program(&reader.schema(), label, &[("f", feature)]).unwrap();
-    reader.evaluate(&program)
+    reader.evaluate(&program, &mut |_| ())
 }
 
 #[test]
@@ -182,6 +182,22 @@ fn a_column_that_is_nearly_one_of_numbers_is_told_of() {
     assert!(warning.contains("a.csv:400002;"), "{warning}");
 }
 
+/// Rows far apart are read again without what is between them, if the file is as it is, and through it, if it is compressed.
+#[test]
+fn rows_far_apart_are_read_again() {
+    let content: String = (0..400_000).map(|i| format!("{i},\u{e9}{i}\n")).collect();
+    let content = format!("\u{feff}a,b\n{content}");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content.as_bytes()).unwrap();
+    let files = Files::new(&[("a.csv", content.as_bytes()), ("b.csv", &encoder.finish().unwrap())]);
+    let events = files.read(&["a.csv", "b.csv"], &ReadOptions::default()).unwrap();
+    let rows = [799_999, 3, 200_000, 399_999, 400_000, 650_000, 0];
+    let found = read_rows(&events.origin, &rows).unwrap();
+    let index = UInt32Array::from(rows.map(|row| row as u32).to_vec());
+    assert_eq!(found, arrow_select::take::take_record_batch(&events.batch, &index).unwrap());
+    assert_eq!(raw_lines(&events.origin, &rows[..2]).unwrap(), ["399999,\u{e9}399999", "3,\u{e9}3"]);
+}
+
 #[test]
 fn columns_with_few_values_are_known_after_a_survey() {
     let content = format!("a,b,c\n{}", (0..100).map(|i| format!("k{},v{i},1\n", i % 3)).collect::<String>());
@@ -189,7 +205,7 @@ fn columns_with_few_values_are_known_after_a_survey() {
     let (paths, options) = ([files.path("a.csv")], ReadOptions::default());
     let mut reader = EventReader::open(&paths, &options).unwrap();
     assert!(!reader.is_surveyed() && !reader.has_few_values("a"));
-    reader.survey().unwrap();
+    reader.survey(&mut |_| ()).unwrap();
     let few = ["a", "b", "c"].map(|name| reader.has_few_values(name));
     assert!(reader.is_surveyed());
     assert_eq!(few, [true, false, false]);
