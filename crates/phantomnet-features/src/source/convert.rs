@@ -1,20 +1,20 @@
 //! Logs written as Parquet, block by block.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use crate::events::{EventSchema, Rejected, SourceFile};
 use crate::source::columns::convert;
+use crate::source::groups::GroupWriter;
 use crate::source::read::{Gathered, Plans, Reading};
 use crate::source::row::Names;
-use crate::source::scan::{FileEnd, Gather, Part};
+use crate::source::scan::{FileEnd, Gather, Part, n_threads};
 use crate::source::{ReadOptions, ReadProgress, SourceError};
 
 /// The column that counts rows.
@@ -54,7 +54,7 @@ pub fn convert_events(
     loop {
         // Columns that come up later than in the beginnings of the files make another round necessary, as do their types.
         let schema = plans.schema();
-        let mut writing = Writing::new(plans.reading(), schema, to)?;
+        let mut writing = Writing::new(plans.reading(), schema, to, n_threads(options))?;
         plans.scan(&plans.table(), &mut writing, tell)?;
         let is_complete = writing.is_complete;
         let (mut reading, writer, columns) = (writing.reading, writing.writer, writing.columns);
@@ -78,7 +78,7 @@ struct Writing<'a> {
     reading: Reading<'a>,
     columns: EventSchema,
     arrow: SchemaRef,
-    writer: ArrowWriter<File>,
+    writer: GroupWriter,
     to: &'a Path,
     n_rows: i64,
     /// Whether all columns so far are in the file.
@@ -86,7 +86,7 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn new(reading: Reading<'a>, columns: EventSchema, to: &'a Path) -> Result<Self, SourceError> {
+    fn new(reading: Reading<'a>, columns: EventSchema, to: &'a Path, n_threads: usize) -> Result<Self, SourceError> {
         let mut fields = vec![Field::new(ROW_ID, DataType::Int64, false)];
         for (name, column_type) in columns.columns() {
             let mut name = name.clone();
@@ -97,13 +97,15 @@ impl<'a> Writing<'a> {
             fields.push(Field::new(name, column_type.data_type(), true));
         }
         let arrow: SchemaRef = Arc::new(Schema::new(fields));
-        let level = ZstdLevel::try_new(1).map_err(|error| failed(to, error))?;
+        // The numbers of rows are all different, and each is one more than the one before.
+        let row_id = ColumnPath::from(ROW_ID);
         let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(Compression::SNAPPY)
+            .set_column_dictionary_enabled(row_id.clone(), false)
+            .set_column_encoding(row_id, Encoding::DELTA_BINARY_PACKED)
             .set_created_by(format!("phantomnet {}", env!("CARGO_PKG_VERSION")))
             .build();
-        let file = File::create(to).map_err(|error| failed(to, error))?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&arrow), Some(properties)).map_err(|e| failed(to, e))?;
+        let writer = GroupWriter::create(to, &arrow, properties, n_threads).map_err(|error| failed(to, error))?;
         Ok(Self { reading, columns, arrow, writer, to, n_rows: 0, is_complete: true })
     }
 
@@ -126,7 +128,7 @@ impl<'a> Writing<'a> {
             });
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.arrow), arrays).map_err(|error| failed(self.to, error))?;
-        self.writer.write(&batch).map_err(|error| failed(self.to, error))
+        self.writer.write(batch).map_err(|error| failed(self.to, error))
     }
 }
 

@@ -20,6 +20,7 @@ mod delimited;
 mod error;
 mod evaluate;
 mod excerpt;
+mod groups;
 mod http;
 mod json;
 mod latin1;
