@@ -1,8 +1,10 @@
-//! What the targets share: how an input chooses its options, and what holds for every stream of events.
+//! What the targets share: how an input chooses its options, and what holds for every stream and every file of events.
 
+mod files;
 pub mod models;
 mod stream;
 
+pub use files::{check_file, file};
 pub use stream::{check_stream, lines_alone};
 
 use std::sync::LazyLock;

@@ -28,6 +28,15 @@ enum Record {
     },
 }
 
+impl Record {
+    fn line(&self) -> Option<&str> {
+        match self {
+            Self::Event { line, .. } => Some(line),
+            Self::Rejected { .. } => None,
+        }
+    }
+}
+
 /// Reads `bytes` whole and in pieces of `size` and checks what must hold for any bytes: nothing is lost or comes twice, how
 /// bytes arrive changes nothing, a record alone gives the same event, and no message carries control characters.
 pub fn check_stream(bytes: &[u8], size: usize, options: &ReadOptions, schema: &EventSchema) {
@@ -40,7 +49,8 @@ pub fn check_stream(bytes: &[u8], size: usize, options: &ReadOptions, schema: &E
     }
     match whole {
         Ok(reading) => {
-            check_accounts(bytes, &reading);
+            let records = reading.records.iter().map(|(&offset, record)| (offset, record.line())).collect();
+            check_accounts(bytes, '\n', &reading.layout, &records);
             check_decoder(&reading, schema);
         }
         Err(message) => assert_printable(&message),
@@ -93,36 +103,43 @@ fn physical_lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     (1..).zip(bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)))
 }
 
-/// Every byte is part of a record, except those that stand between records, and the header.
-fn check_accounts(bytes: &[u8], reading: &Reading) {
+/// Every byte is part of a record, except those that stand between records, and the header. `records`: by the byte of the
+/// text at which they start, the text of those that were read, and nothing of those that were rejected.
+pub(crate) fn check_accounts(bytes: &[u8], terminator: char, layout: &Layout, records: &BTreeMap<u64, Option<&str>>) {
     // What is not UTF-8 is not given back as it was, and its length is not known.
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut at = None;
-    for (&offset, record) in &reading.records {
+    for (&offset, record) in records {
         let start = offset as usize;
         if let Some(at) = at {
             assert!(start >= at, "byte {start} is part of two records");
-            let gap = &text[at..start];
-            let is_between = |c: char| match reading.layout {
-                Layout::JsonLines => c.is_ascii_whitespace() || "[],".contains(c),
-                // Members of the object around the events, and remarks.
-                Layout::JsonDocument | Layout::Zeek(_) => true,
-                _ => c.is_ascii_whitespace(),
-            };
-            assert!(gap.chars().all(is_between), "{gap:?} is lost");
+            check_between(&text[at..start], layout);
         }
         at = Some(match record {
-            Record::Event { line, .. } => {
-                assert!(text[start..].starts_with(line.as_str()), "the record at byte {start} is not what stands there");
+            Some(line) => {
+                assert!(text[start..].starts_with(line), "the record at byte {start} is not what stands there");
                 start + line.len()
             }
             // It reaches to the end of its line, or further where it is a request.
-            Record::Rejected { .. } if reading.layout == Layout::Http => {
-                reading.records.range(offset + 1..).next().map_or(text.len(), |(&next, _)| next as usize)
+            None if *layout == Layout::Http => {
+                records.range(offset + 1..).next().map_or(text.len(), |(&next, _)| next as usize)
             }
-            Record::Rejected { .. } => text[start..].find('\n').map_or(text.len(), |length| start + length),
+            None => text[start..].find(terminator).map_or(text.len(), |length| start + length),
         });
     }
+    if let Some(at) = at {
+        check_between(&text[at..], layout);
+    }
+}
+
+fn check_between(gap: &str, layout: &Layout) {
+    let is_between = |c: char| match layout {
+        Layout::JsonLines => c.is_ascii_whitespace() || "[],".contains(c),
+        // Members of the object around the events, and remarks.
+        Layout::JsonDocument | Layout::Zeek(_) => true,
+        _ => c.is_ascii_whitespace(),
+    };
+    assert!(gap.chars().all(is_between), "{gap:?} is lost");
 }
 
 /// A line alone gives the event that it gave in the stream.
