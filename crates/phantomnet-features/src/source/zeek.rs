@@ -114,6 +114,9 @@ pub(crate) fn read_header(text: &[u8], terminator: u8, ended: bool) -> Result<(Z
         }
     }
     let fields = fields.ok_or_else(|| NoLayout::Header("it has no line `#fields`".into()))?;
+    if fields.is_empty() {
+        return Err(NoLayout::Header("its line `#fields` names none".into()));
+    }
     let header = spread(&fields);
     if header.len() > MAX_COLUMNS {
         return Err(NoLayout::Header(format!("it has {} columns; at most {MAX_COLUMNS} are read", header.len())));
@@ -308,6 +311,7 @@ mod tests {
 
     #[rstest]
     #[case("#separator \\x09\n#path\tconn\n", "it has no line `#fields`")]
+    #[case("#separator \\x09\n#fields\n1\n", "its line `#fields` names none")]
     #[case("#separator \\x09\n#fields\ta\tb\n#types\tstring\n", "it has 2 fields and 1 types")]
     #[case("#separator \\xff\n#fields\ta\n", "its separator must be one byte")]
     fn headers_that_cannot_be_used(#[case] header: &str, #[case] reason: &str) {
