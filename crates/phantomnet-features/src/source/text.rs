@@ -153,7 +153,7 @@ impl<R: BufRead> Text<R> {
             let ended = self.ended && self.damage.is_none();
             let next = match decoder.step(&self.buf, self.at, ended) {
                 Step::Nothing(next) if next > self.at => {
-                    self.at = next;
+                    self.consume(next - self.at);
                     continue;
                 }
                 Step::Pending(start) => {

@@ -588,6 +588,22 @@ fn a_stream_gives_what_has_arrived() {
     assert!(stream.next_batch(100).unwrap().is_none());
 }
 
+#[test]
+fn remarks_of_a_stream_may_arrive_in_pieces() {
+    let content = b"#separator \\x09\n#fields\ta\n#types\tcount\n1\n#close\tin the middle of a log\n2\n#close\n3";
+    let model = schema(&[("a", ColumnType::Integer)]);
+    for capacity in 1..content.len() {
+        let reader = BufReader::with_capacity(capacity, content.as_slice());
+        let mut stream = EventStream::new(reader, &ReadOptions::default(), &model).unwrap();
+        let mut found = Vec::new();
+        while let Some(batch) = stream.next_batch(100).unwrap() {
+            assert!(batch.rejected.is_empty(), "{:?}", batch.rejected);
+            found.extend(rows(&batch.batch));
+        }
+        assert_eq!(found, [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#], "{capacity}");
+    }
+}
+
 #[rstest]
 fn a_stream_and_a_file_give_the_same_events(
     #[values(1, 2, 3, 7)] capacity: usize,
