@@ -26,8 +26,10 @@ pub struct LineDecoder {
     types: Vec<ColumnType>,
     arrow: SchemaRef,
     decoder: Decoder,
-    /// Whether a record has a line end of its own inside.
-    keeps_line_ends: bool,
+    /// What ends a record that came without its line end, so that a CR of its own is not taken for one.
+    line_end: &'static [u8],
+    /// A record with that.
+    text: Vec<u8>,
     /// Index of the cell of each column.
     cells: Vec<Option<usize>>,
 }
@@ -35,11 +37,35 @@ pub struct LineDecoder {
 impl LineDecoder {
     /// A decoder of lines of this layout.
     pub fn new(schema: &EventSchema, layout: &Layout) -> Self {
+        Self::of_records(schema, layout, b'\n')
+    }
+
+    /// A decoder of records of a file whose lines end with `terminator`.
+    pub(crate) fn of_records(schema: &EventSchema, layout: &Layout, terminator: u8) -> Self {
         let names = Names::new(schema.names().map(str::to_owned).collect(), false);
-        let decoder = Decoder::new(layout, b'\n', usize::MAX, names, &[]);
+        let decoder = Decoder::new(layout, terminator, usize::MAX, names, &[]);
         let types: Vec<ColumnType> = schema.columns().iter().map(|column| column.1).collect();
         let cells = vec![None; types.len()];
-        Self { types, arrow: schema.arrow(), decoder, keeps_line_ends: layout.spans_lines(), cells }
+        let line_end: &[u8] = match terminator {
+            _ if layout.spans_lines() => b"",
+            b'\r' => b"\r",
+            _ => b"\r\n",
+        };
+        Self { types, arrow: schema.arrow(), decoder, line_end, text: Vec::new(), cells }
+    }
+
+    /// The event of a record without its line end.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_record(&mut self, record: &[u8]) -> Result<RecordBatch, Reason> {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        text.extend_from_slice(record);
+        text.extend_from_slice(self.line_end);
+        let decoded = self.decode(&text);
+        self.text = text;
+        decoded
     }
 
     /// The event on a line, with or without its line end; a quoted field may hold line ends of its own, and so may a request.
@@ -47,12 +73,6 @@ impl LineDecoder {
     /// # Errors
     /// The reason for which a reader of files would reject the line.
     pub fn decode(&mut self, line: &[u8]) -> Result<RecordBatch, Reason> {
-        let line = if self.keeps_line_ends {
-            line
-        } else {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            line.strip_suffix(b"\r").unwrap_or(line)
-        };
         self.decoder.go_on();
         let span = match self.decoder.step(line, 0, true) {
             Step::Record(span) => span,

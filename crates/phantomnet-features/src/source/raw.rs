@@ -40,10 +40,10 @@ pub fn read_rows(origin: &Origin, rows: &[usize]) -> Result<RecordBatch, SourceE
             columns(file, &files, &origin.schema, wanted, &mut |i, row| events[i] = Some(row))?;
             continue;
         }
-        let mut decoder = LineDecoder::new(&origin.schema, &file.layout);
+        let mut decoder = LineDecoder::of_records(&origin.schema, &file.layout, file.terminator);
         records(origin, file, wanted, &mut |i, record, line| {
             let changed = |_| SourceError::Changed { path: file.path.clone(), line };
-            events[i] = Some(decoder.decode(record.as_bytes()).map_err(changed)?);
+            events[i] = Some(decoder.decode_record(record.as_bytes()).map_err(changed)?);
             Ok(())
         })?;
     }

@@ -546,6 +546,21 @@ fn a_file_that_changed_gives_no_wrong_line() {
     assert!(matches!(raw_lines(&events.origin, &[1]), Err(SourceError::Changed { line: 3, .. })));
 }
 
+#[rstest]
+#[case::crlf(b"1,x\r\r\n2,y\r\n")]
+#[case::cr(b"1,x\r2,y\r")]
+fn rows_are_read_again_as_they_were(#[case] lines: &[u8], #[values(Format::Csv, Format::Lines)] format: Format) {
+    let files = Files::new(&[("a.log", lines)]);
+    let columns = match format {
+        Format::Csv => ["a", "b"].map(str::to_owned).to_vec(),
+        _ => vec!["a".to_owned()],
+    };
+    let options = ReadOptions { format: Some(format), columns: Some(columns), ..ReadOptions::default() };
+    let events = files.read(&["a.log"], &options).unwrap();
+    assert_eq!(events.batch.num_rows(), 2);
+    assert_eq!(read_rows(&events.origin, &[0, 1]).unwrap(), events.batch);
+}
+
 #[test]
 fn lines_are_decoded_as_files_are_read() {
     let model = schema(&[("b", ColumnType::Number), ("a", ColumnType::Text), ("c", ColumnType::Integer)]);
@@ -556,6 +571,12 @@ fn lines_are_decoded_as_files_are_read() {
     assert_eq!(csv.decode(b"x").unwrap_err().to_string(), "expected 2 fields, got 1");
     assert_eq!(csv.decode(b"1,\"x").unwrap_err().to_string(), "quote opened in field `b` is never closed");
     assert_eq!(csv.decode(b"\r\n").unwrap_err().to_string(), "blank line");
+    // One line end is taken off, and no CR of the record's own.
+    let mut lines = LineDecoder::new(&model, &Layout::Lines { column: "a".to_owned() });
+    for (line, a) in [("x\r\n", "x"), ("x\r", "x"), ("x\r\r\n", "x\\r"), ("x\r\r", "x\\r")] {
+        let expected = format!(r#"{{"b":null,"a":"{a}","c":null}}"#);
+        assert_eq!(rows(&lines.decode(line.as_bytes()).unwrap()), [expected]);
+    }
 
     let mut json = LineDecoder::new(&model, &Layout::JsonLines);
     assert_eq!(rows(&json.decode(b"{\"c\":\"7\",\"z\":1,\"a\":{}}\n").unwrap()), [r#"{"b":null,"a":"{}","c":7}"#]);
