@@ -76,9 +76,10 @@ fn check_origin(bytes: &[u8], events: &Events) {
         return;
     }
     let mut records = BTreeMap::new();
-    let read = origin.places.iter().zip(&lines).map(|(place, line)| (place, Some(line.as_str())));
-    for (place, line) in read.chain(origin.rejected.kept.iter().map(|rejected| (rejected.place, None))) {
-        assert!(records.insert(place.offset, line).is_none(), "byte {} comes twice", place.offset);
+    let read = origin.places.iter().zip(&lines).map(|(place, line)| (place, Ok(line.as_str())));
+    let rejected = origin.rejected.kept.iter().map(|rejected| (rejected.place, Err(rejected.reason.as_str())));
+    for (place, outcome) in read.chain(rejected) {
+        assert!(records.insert(place.offset, outcome).is_none(), "byte {} comes twice", place.offset);
     }
     // Ends of lines are CR where there is no LF.
     let terminator = if !bytes.contains(&b'\n') && bytes.contains(&b'\r') { '\r' } else { '\n' };

@@ -16,6 +16,16 @@ struct Reading {
     records: BTreeMap<u64, Record>,
 }
 
+impl Reading {
+    /// The byte at which the first record starts.
+    fn start(&self) -> Option<u64> {
+        self.records.keys().next().copied()
+    }
+}
+
+/// What became of a record: its text, or why it was rejected.
+pub(crate) type Outcome<'a> = Result<&'a str, &'a str>;
+
 #[derive(Debug, PartialEq)]
 enum Record {
     Event {
@@ -29,10 +39,10 @@ enum Record {
 }
 
 impl Record {
-    fn line(&self) -> Option<&str> {
+    fn outcome(&self) -> Outcome<'_> {
         match self {
-            Self::Event { line, .. } => Some(line),
-            Self::Rejected { .. } => None,
+            Self::Event { line, .. } => Ok(line),
+            Self::Rejected { reason } => Err(reason),
         }
     }
 }
@@ -43,13 +53,16 @@ pub fn check_stream(bytes: &[u8], size: usize, options: &ReadOptions, schema: &E
     let whole = read(bytes, 1 << 16, usize::MAX, options, schema);
     let pieces = read(bytes, size, size, options, schema);
     match (&whole, &pieces) {
-        // What a document is laid out like is told from what has arrived when it begins.
+        // What a document is laid out like, and where its events begin, is told from what has arrived when it begins.
         (Ok(whole), Ok(pieces)) if whole.layout != pieces.layout => {}
+        (Ok(whole), Ok(pieces)) if whole.layout == Layout::JsonDocument && whole.start() != pieces.start() => {}
+        // Likewise the format, which may have a header that is broken.
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) if options.format.is_none() => {}
         _ => assert_eq!(whole, pieces, "how bytes arrive changes what is read"),
     }
     match whole {
         Ok(reading) => {
-            let records = reading.records.iter().map(|(&offset, record)| (offset, record.line())).collect();
+            let records = reading.records.iter().map(|(&offset, record)| (offset, record.outcome())).collect();
             check_accounts(bytes, '\n', &reading.layout, &records);
             check_decoder(&reading, schema);
         }
@@ -104,10 +117,11 @@ fn physical_lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 }
 
 /// Every byte is part of a record, except those that stand between records, and the header. `records`: by the byte of the
-/// text at which they start, the text of those that were read, and nothing of those that were rejected.
-pub(crate) fn check_accounts(bytes: &[u8], terminator: char, layout: &Layout, records: &BTreeMap<u64, Option<&str>>) {
+/// text at which they start.
+pub(crate) fn check_accounts(bytes: &[u8], terminator: char, layout: &Layout, records: &BTreeMap<u64, Outcome<'_>>) {
     // What is not UTF-8 is not given back as it was, and its length is not known.
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let next = |offset: u64| records.range(offset + 1..).next().map_or(text.len(), |(&next, _)| next as usize);
     let mut at = None;
     for (&offset, record) in records {
         let start = offset as usize;
@@ -116,15 +130,20 @@ pub(crate) fn check_accounts(bytes: &[u8], terminator: char, layout: &Layout, re
             check_between(&text[at..start], layout);
         }
         at = Some(match record {
-            Some(line) => {
+            Ok(line) => {
                 assert!(text[start..].starts_with(line), "the record at byte {start} is not what stands there");
                 start + line.len()
             }
-            // It reaches to the end of its line, or further where it is a request.
-            None if *layout == Layout::Http => {
-                records.range(offset + 1..).next().map_or(text.len(), |(&next, _)| next as usize)
+            // It reaches to the end of its line, or further where it is a request or has quoted line ends.
+            Err(reason) => {
+                let length = text[start..].find(terminator).unwrap_or(text.len() - start);
+                let is_quoted = reason.starts_with("expected") && text[start..start + length].contains('"');
+                match layout {
+                    Layout::Http => next(offset),
+                    Layout::Delimited { .. } if is_quoted => next(offset),
+                    _ => start + length,
+                }
             }
-            None => text[start..].find(terminator).map_or(text.len(), |length| start + length),
         });
     }
     if let Some(at) = at {
