@@ -82,7 +82,7 @@ fn check_origin(bytes: &[u8], events: &Events) {
         assert!(records.insert(place.offset, outcome).is_none(), "byte {} comes twice", place.offset);
     }
     // Ends of lines are CR where there is no LF.
-    let terminator = if !bytes.contains(&b'\n') && bytes.contains(&b'\r') { '\r' } else { '\n' };
+    let terminator = if !bytes.contains(&b'\n') && bytes.contains(&b'\r') { b'\r' } else { b'\n' };
     check_accounts(bytes, terminator, &file.layout, &records);
 }
 

@@ -63,7 +63,7 @@ pub fn check_stream(bytes: &[u8], size: usize, options: &ReadOptions, schema: &E
     match whole {
         Ok(reading) => {
             let records = reading.records.iter().map(|(&offset, record)| (offset, record.outcome())).collect();
-            check_accounts(bytes, '\n', &reading.layout, &records);
+            check_accounts(bytes, b'\n', &reading.layout, &records);
             check_decoder(&reading, schema);
         }
         Err(message) => assert_printable(&message),
@@ -118,9 +118,11 @@ fn physical_lines(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 
 /// Every byte is part of a record, except those that stand between records, and the header. `records`: by the byte of the
 /// text at which they start.
-pub(crate) fn check_accounts(bytes: &[u8], terminator: char, layout: &Layout, records: &BTreeMap<u64, Outcome<'_>>) {
+pub(crate) fn check_accounts(text: &[u8], terminator: u8, layout: &Layout, records: &BTreeMap<u64, Outcome<'_>>) {
     // What is not UTF-8 is not given back as it was, and its length is not known.
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if std::str::from_utf8(text).is_err() {
+        return;
+    }
     let next = |offset: u64| records.range(offset + 1..).next().map_or(text.len(), |(&next, _)| next as usize);
     let mut at = None;
     for (&offset, record) in records {
@@ -131,13 +133,16 @@ pub(crate) fn check_accounts(bytes: &[u8], terminator: char, layout: &Layout, re
         }
         at = Some(match record {
             Ok(line) => {
-                assert!(text[start..].starts_with(line), "the record at byte {start} is not what stands there");
+                assert!(
+                    text[start..].starts_with(line.as_bytes()),
+                    "the record at byte {start} is not what stands there"
+                );
                 start + line.len()
             }
             // It reaches to the end of its line, or further where it is a request or has quoted line ends.
             Err(reason) => {
-                let length = text[start..].find(terminator).unwrap_or(text.len() - start);
-                let is_quoted = reason.starts_with("expected") && text[start..start + length].contains('"');
+                let length = text[start..].iter().position(|&b| b == terminator).unwrap_or(text.len() - start);
+                let is_quoted = reason.starts_with("expected") && text[start..start + length].contains(&b'"');
                 match layout {
                     Layout::Http => next(offset),
                     Layout::Delimited { .. } if is_quoted => next(offset),
@@ -151,14 +156,15 @@ pub(crate) fn check_accounts(bytes: &[u8], terminator: char, layout: &Layout, re
     }
 }
 
-fn check_between(gap: &str, layout: &Layout) {
-    let is_between = |c: char| match layout {
-        Layout::JsonLines => c.is_ascii_whitespace() || "[],".contains(c),
+/// Bytes, since a request that is too long may be cut inside of a character.
+fn check_between(gap: &[u8], layout: &Layout) {
+    let is_between = |&b: &u8| match layout {
+        Layout::JsonLines => b.is_ascii_whitespace() || b"[],".contains(&b),
         // Members of the object around the events, and remarks.
         Layout::JsonDocument | Layout::Zeek(_) => true,
-        _ => c.is_ascii_whitespace(),
+        _ => b.is_ascii_whitespace(),
     };
-    assert!(gap.chars().all(is_between), "{gap:?} is lost");
+    assert!(gap.iter().all(is_between), "{:?} is lost", String::from_utf8_lossy(gap));
 }
 
 /// A line alone gives the event that it gave in the stream.
