@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ use crate::source::{Format, ReadOptions};
 const HEAD_BYTES: usize = 1 << 20;
 
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Bytes that decompressors are asked for at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// What the beginning of a file tells.
 #[derive(Debug)]
@@ -201,11 +205,11 @@ impl Content {
         let raw = Cursor::new(magic).chain(file);
         let buffered = |raw| BufReader::with_capacity(BUFFER_BYTES, raw);
         let inner: Box<dyn Read + Send> = if is_gzip {
-            Box::new(flate2::bufread::MultiGzDecoder::new(buffered(raw)))
+            Box::new(Pieces::of(flate2::bufread::MultiGzDecoder::new(buffered(raw))))
         } else if is_bzip2 {
-            Box::new(bzip2::bufread::MultiBzDecoder::new(buffered(raw)))
+            Box::new(Pieces::of(bzip2::bufread::MultiBzDecoder::new(buffered(raw))))
         } else if is_zstd {
-            Box::new(zstd::stream::read::Decoder::with_buffer(buffered(raw))?)
+            Box::new(Pieces::of(zstd::stream::read::Decoder::with_buffer(buffered(raw))?))
         } else {
             Box::new(raw)
         };
@@ -270,6 +274,33 @@ impl Read for Content {
             Encoded::Utf16(decoder) => decoder.read(buf),
             Encoded::Latin1(decoder) => decoder.read(buf),
         }
+    }
+}
+
+/// Asks a decompressor for as many bytes each time, whatever it is asked for itself: what a broken file gives before its error
+/// depends on that.
+struct Pieces<R> {
+    inner: R,
+    piece: Vec<u8>,
+    /// What of the piece has not been given yet.
+    rest: Range<usize>,
+}
+
+impl<R: Read> Pieces<R> {
+    fn of(inner: R) -> Self {
+        Self { inner, piece: vec![0; PIECE_BYTES], rest: 0..0 }
+    }
+}
+
+impl<R: Read> Read for Pieces<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() && !buf.is_empty() {
+            self.rest = 0..self.inner.read(&mut self.piece)?;
+        }
+        let n = self.rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&self.piece[self.rest.start..self.rest.start + n]);
+        self.rest.start += n;
+        Ok(n)
     }
 }
 

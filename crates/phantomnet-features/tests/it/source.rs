@@ -546,6 +546,33 @@ fn a_file_that_changed_gives_no_wrong_line() {
     assert!(matches!(raw_lines(&events.origin, &[1]), Err(SourceError::Changed { line: 3, .. })));
 }
 
+/// How much is left of a broken compressed file does not depend on how much is asked for at a time.
+#[test]
+fn a_damaged_file_gives_the_same_rows_however_it_is_read() {
+    let content: String = (0..20_000).map(|i| format!("{{\"a\":{i},\"b\":\"{}\"}}\n", i * 7919 % 9973)).collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(content.as_bytes()).unwrap();
+    for whole in [gzip.finish().unwrap(), zstd::encode_all(content.as_bytes(), 1).unwrap()] {
+        for (cut, flipped) in
+            [(whole.len() * 2 / 3, None), (whole.len(), Some(whole.len() / 2)), (whole.len(), Some(40))]
+        {
+            let mut bytes = whole[..cut].to_vec();
+            flipped.into_iter().for_each(|at| bytes[at] ^= 0x10);
+            let files = Files::new(&[("a.json", &bytes)]);
+            let read = |block_bytes| {
+                let options = ReadOptions { max_rejected: 1.0, block_bytes, ..ReadOptions::default() };
+                let events = files.read(&["a.json"], &options).ok()?;
+                let rows: Vec<usize> = (0..events.batch.num_rows()).collect();
+                assert_eq!(raw_lines(&events.origin, &rows).unwrap().len(), rows.len());
+                Some((rows.len(), events.origin.rejected))
+            };
+            let expected = read(4 << 20);
+            assert_eq!(read(1_000), expected);
+            assert_eq!(read(70_001), expected);
+        }
+    }
+}
+
 #[rstest]
 #[case::crlf(b"1,x\r\r\n2,y\r\n")]
 #[case::cr(b"1,x\r2,y\r")]
