@@ -135,6 +135,13 @@ pub struct Place {
     pub offset: u64,
 }
 
+impl Place {
+    /// The place of a row from where its part starts.
+    pub(crate) fn plus(self, (line, offset): (u32, u32)) -> Self {
+        Self { file: self.file, line: self.line + u64::from(line), offset: self.offset + u64::from(offset) }
+    }
+}
+
 /// Where each of some rows comes from, in 8 bytes a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
@@ -170,8 +177,7 @@ impl Places {
     pub fn get(&self, row: usize) -> Place {
         let row = self.kept.as_ref().map_or(row, |kept| kept[row] as usize);
         let base = self.parts[self.parts.partition_point(|part| part.first_row <= row) - 1].base;
-        let (line, offset) = self.starts[row];
-        Place { file: base.file, line: base.line + u64::from(line), offset: base.offset + u64::from(offset) }
+        base.plus(self.starts[row])
     }
 
     /// Places of all rows, in order.

@@ -30,8 +30,9 @@ pub use leak::{Overlap, overlaps};
 pub use matrix::{into_matrix, learn_schema, to_matrix};
 pub use preset::{MAX_PRESET_BYTES, Preset, PresetError, PresetLabel, recognize};
 pub use source::{
-    ByteCounter, Converted, DatabaseSource, Encoding, Evaluated, EventReader, EventStream, Format, Layout, LineDecoder,
-    Program, ROW_ID, RawBatch, ReadOptions, ReadProgress, Reason, Selection, SourceError, StandardInput, Variables,
-    ZeekLayout, convert_events, expand_paths, raw_lines, read_events, read_events_as, read_rows, type_reasons,
+    ByteCounter, ColumnSummary, Converted, DatabaseSource, Encoding, Evaluated, EventReader, EventStream, Format,
+    Layout, LineDecoder, Program, ROW_ID, RawBatch, ReadOptions, ReadProgress, Reason, Selection, SourceError,
+    StandardInput, Summary, Variables, ZeekLayout, convert_events, expand_paths, raw_lines, read_events,
+    read_events_as, read_rows,
 };
 pub use values::{FeatureValues, LabelValues};

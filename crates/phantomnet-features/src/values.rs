@@ -227,6 +227,11 @@ impl LabelValues {
         Self { kind, codes, distinct, n_missing }
     }
 
+    /// Events that have no value, those among them that were left out.
+    pub fn n_missing(&self) -> u64 {
+        self.n_missing
+    }
+
     /// Leaves out the events without a value; the rows that stay, unless all do.
     pub(crate) fn drop_missing(&mut self) -> Option<Vec<u32>> {
         if self.codes.iter().all(|&code| code != MISSING) {

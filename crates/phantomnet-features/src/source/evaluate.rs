@@ -16,12 +16,10 @@ use crate::source::read::{Gathered, Plans, Reading, Table, check_types};
 use crate::source::reasons::{Mixture, is_guessed_text, place_in_words};
 use crate::source::row::{Names, Row};
 use crate::source::scan::{FileEnd, Gather, Part, Visit};
+use crate::source::survey::{Summary, Survey, Surveying};
 use crate::source::{ReadOptions, ReadProgress};
 use crate::values::{FeatureValues, LabelValues};
 use crate::{Expression, ExpressionError, FeatureSet};
-
-/// A column of text with at most so many different values has few.
-const FEW_VALUES: usize = 64;
 
 /// What is computed of each event: its label, its weight where there is one, and its features.
 #[derive(Debug, Clone)]
@@ -88,8 +86,8 @@ impl Evaluated {
 pub struct EventReader<'a> {
     options: &'a ReadOptions,
     plans: Plans<'a>,
-    /// Columns of text with few values, once all are known.
-    few: Option<BTreeSet<String>>,
+    /// Whether all columns are known.
+    is_surveyed: bool,
 }
 
 impl std::fmt::Debug for EventReader<'_> {
@@ -104,7 +102,7 @@ impl<'a> EventReader<'a> {
     /// # Errors
     /// As [`read_events`](crate::read_events), as far as the beginnings show them.
     pub fn open(paths: &[String], options: &'a ReadOptions) -> Result<Self, SourceError> {
-        Ok(Self { options, plans: Plans::new(paths, options, Names::new(Vec::new(), true))?, few: None })
+        Ok(Self { options, plans: Plans::new(paths, options, Names::new(Vec::new(), true))?, is_surveyed: false })
     }
 
     /// The columns that are known: those of the beginnings, with the types that they seem to be of, or after a
@@ -113,33 +111,26 @@ impl<'a> EventReader<'a> {
         self.plans.schema()
     }
 
-    /// Whether [`survey`](Self::survey) has been called, so that the schema is certain.
-    pub fn is_surveyed(&self) -> bool {
-        self.few.is_some()
-    }
-
-    /// Whether a column is of text and has at most 64 different values; `false` before a [`survey`](Self::survey).
-    pub fn has_few_values(&self, column: &str) -> bool {
-        self.few.as_ref().is_some_and(|few| few.contains(column))
+    /// The first texts of a column, some thousand at most.
+    pub fn first_texts(&self, column: &str) -> &[String] {
+        self.plans.first_texts(column)
     }
 
     /// Goes over all events, to know all columns; `tell` is told how far that has come.
     ///
     /// # Errors
     /// As [`read_events`](crate::read_events).
-    pub fn survey(&mut self, tell: &mut dyn FnMut(ReadProgress)) -> Result<(), SourceError> {
+    pub fn survey(&mut self, tell: &mut dyn FnMut(ReadProgress)) -> Result<Summary, SourceError> {
         loop {
-            let mut survey = Survey { reading: self.plans.reading(), texts: Vec::new() };
-            self.plans.scan(&self.plans.table(), &mut survey, tell)?;
-            let Survey { mut reading, texts } = survey;
-            if self.plans.learn(&reading) {
+            let mut survey = Survey::new(self.plans.reading());
+            self.plans.scan(&Surveying(self.plans.table()), &mut survey, tell)?;
+            if self.plans.learn(&survey.reading) {
                 continue;
             }
-            self.plans.check(&mut reading)?;
+            self.plans.check(&mut survey.reading)?;
             check_types(self.options, &self.schema())?;
-            let few = texts.into_iter().filter(|(_, values)| values.len() <= FEW_VALUES).map(|(name, _)| name);
-            self.few = Some(few.collect());
-            return Ok(());
+            self.is_surveyed = true;
+            return Ok(survey.finish(self.schema(), self.options));
         }
     }
 
@@ -151,7 +142,7 @@ impl<'a> EventReader<'a> {
     /// computed with the types that the columns turn out to have.
     pub fn evaluate(mut self, program: &Program, tell: &mut dyn FnMut(ReadProgress)) -> Result<Evaluated, SourceError> {
         let schema = self.schema();
-        if self.plans.given().any(|name| schema.names().all(|known| known != name)) && !self.is_surveyed() {
+        if self.plans.given().any(|name| schema.names().all(|known| known != name)) && !self.is_surveyed {
             self.survey(tell)?;
         }
         let columns = program.columns();
@@ -177,41 +168,6 @@ impl<'a> EventReader<'a> {
             self.plans.check(&mut evaluation.reading)?;
             return evaluation.finish(program, schema);
         }
-    }
-}
-
-/// Columns of text with their values, as long as those are few.
-struct Survey<'a> {
-    reading: Reading<'a>,
-    texts: Vec<(String, BTreeSet<String>)>,
-}
-
-impl Gather<Gathered> for Survey<'_> {
-    fn part(&mut self, file: usize, mut part: Part<Gathered>) -> Result<(), SourceError> {
-        for (name, _, column) in &part.out.columns {
-            let Some(texts) = column.array.as_string_opt::<i32>() else { continue };
-            let known = self.texts.iter().position(|(known, _)| known == name);
-            let known = known.unwrap_or_else(|| {
-                self.texts.push((name.clone(), BTreeSet::new()));
-                self.texts.len() - 1
-            });
-            let values = &mut self.texts[known].1;
-            for text in texts.iter().flatten() {
-                if values.len() > FEW_VALUES {
-                    break;
-                }
-                if !values.contains(text) {
-                    values.insert(text.to_owned());
-                }
-            }
-        }
-        part.out.forget_cells();
-        part.starts.clear();
-        self.reading.part(file, part)
-    }
-
-    fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError> {
-        self.reading.end(file, end)
     }
 }
 
@@ -384,11 +340,7 @@ impl Gather<Computed> for Evaluation<'_> {
     fn part(&mut self, file: usize, part: Part<Computed>) -> Result<(), SourceError> {
         let Part { out, n_rows, mut starts, rejected, n_lossy, line, offset } = part;
         for (all, more) in self.mixtures.iter_mut().zip(&out.mixtures) {
-            all.join(more, |row| {
-                let (row_line, row_offset) = starts[row];
-                let (line, offset) = (line + 1 + u64::from(row_line), offset + u64::from(row_offset));
-                Place { file: file as u32, line, offset }
-            });
+            all.join(more, |row| Place { file: file as u32, line: line + 1, offset }.plus(starts[row]));
         }
         if let Some(labelled) = &out.labelled {
             starts = labelled.iter().map(|&row| starts[row as usize]).collect();

@@ -38,6 +38,7 @@ mod scan;
 mod sniff;
 mod standard_input;
 mod stream;
+mod survey;
 mod text;
 mod utf16;
 mod zeek;
@@ -62,10 +63,10 @@ pub use path::expand_paths;
 pub use progress::{ByteCounter, ReadProgress};
 pub use raw::{raw_lines, read_rows};
 pub use read::{read_events, read_events_as};
-pub use reasons::type_reasons;
 pub use row_json::row_as_json;
 pub use standard_input::StandardInput;
 pub use stream::{EventStream, RawBatch};
+pub use survey::{ColumnSummary, Summary};
 pub use zeek::ZeekLayout;
 
 /// A format of event logs.

@@ -20,6 +20,10 @@ use crate::source::row::{MAX_COLUMNS, Names, Row};
 use crate::source::scan::{self, FileEnd, Gather, Part, Visit, decode_head, scan};
 use crate::source::{ReadOptions, ReadProgress, SourceError, path};
 
+/// Texts of a column that are kept of the beginnings of files, and bytes of the longest.
+const FIRST_TEXTS: usize = 1000;
+const LONG_TEXT: usize = 256;
+
 /// Fewer rows are joined by one thread.
 const PARALLEL_ROWS: usize = 100_000;
 
@@ -107,6 +111,8 @@ pub(crate) struct Plans<'a> {
     known: Vec<(String, ColumnType)>,
     /// Columns of text of whose first cells most are no numbers.
     words: BTreeSet<String>,
+    /// Texts of columns at the beginnings of files.
+    first_texts: BTreeMap<String, Vec<String>>,
     /// Bytes of all files.
     n_bytes: u64,
 }
@@ -122,11 +128,11 @@ impl<'a> Plans<'a> {
             return Err(SourceError::MaxRejected { got: options.max_rejected });
         }
         let (heads, warnings) = heads(paths, options)?;
-        let (guess, known, words) = (Guess::default(), Vec::new(), BTreeSet::new());
+        let (guess, known, words, first_texts) = (Guess::default(), Vec::new(), BTreeSet::new(), BTreeMap::new());
         // What cannot be asked for its size is not read either.
         let size = |head: &Head| options.file_of(&head.path).metadata().map_or(0, |file| file.len());
         let n_bytes = heads.iter().filter(|head| head.spool.is_none()).map(size).sum();
-        let mut plans = Self { options, names, given, heads, warnings, guess, known, words, n_bytes };
+        let mut plans = Self { options, names, given, heads, warnings, guess, known, words, first_texts, n_bytes };
         let mut begun = Joined::default();
         let mut mixtures = BTreeMap::<String, Mixture<()>>::new();
         for head in &plans.heads {
@@ -134,6 +140,11 @@ impl<'a> Plans<'a> {
             for (name, _, column) in &gathered.columns {
                 if let Some(texts) = column.array.as_string_opt::<i32>() {
                     mixtures.entry(name.clone()).or_default().join(&Mixture::of(texts), |_| ());
+                    let first = plans.first_texts.entry(name.clone()).or_default();
+                    let n = FIRST_TEXTS.saturating_sub(first.len());
+                    first.extend(
+                        texts.iter().flatten().filter(|text| text.len() <= LONG_TEXT).take(n).map(str::to_owned),
+                    );
                 }
             }
             begun.add((gathered, n_rows));
@@ -193,6 +204,10 @@ impl<'a> Plans<'a> {
     /// Whether a column is of text at its beginning, and most cells there are no numbers.
     pub(crate) fn begins_with_words(&self, name: &str) -> bool {
         self.words.contains(name)
+    }
+
+    pub(crate) fn first_texts(&self, column: &str) -> &[String] {
+        self.first_texts.get(column).map_or(&[], Vec::as_slice)
     }
 
     /// Has only some of the known columns read.

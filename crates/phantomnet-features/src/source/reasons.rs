@@ -1,7 +1,7 @@
 //! Why columns have the types they have, for people.
 
+use arrow_array::StringArray;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, StringArray};
 
 use crate::events::{ColumnType, Events, Place, SourceFile};
 use crate::source::ReadOptions;
@@ -11,31 +11,27 @@ use crate::source::excerpt::visible;
 /// A column of text beside numbers is told of in a warning if at most this share of its values is no number.
 const FEW: f64 = 0.01;
 
-/// For each column of `events` why it is of its type, in words.
-pub fn type_reasons(events: &Events) -> Vec<String> {
-    let columns = events.origin.schema.columns().iter().zip(events.batch.columns());
-    columns
-        .map(|((name, column_type), array)| {
-            let given = events.origin.options.types.get(name).or_else(|| events.origin.options.expected.get(name));
-            match (given, column_type) {
-                (Some(_), _) => "given".to_owned(),
-                _ if array.null_count() == array.len() => "no value".to_owned(),
-                (_, ColumnType::Integer) => "every value is a whole number".to_owned(),
-                (_, ColumnType::Number) => "every value is a number".to_owned(),
-                (_, ColumnType::Boolean) => "every value is true or false".to_owned(),
-                (_, ColumnType::Text) => match Mixture::of(array.as_string()) {
-                    Mixture { n_numbers: 0, .. } => "values are text".to_owned(),
-                    Mixture { first_other: None, .. } => {
-                        "values look like numbers, but are text in JSON or begin with 0".to_owned()
-                    }
-                    mixture if mixture.n_numbers > mixture.n_others => {
-                        mixture.in_words(|row| place_in_words(&events.origin.files, events.origin.places.get(row)))
-                    }
-                    _ => "values are text".to_owned(),
-                },
-            }
-        })
-        .collect()
+/// Why a column is of its type, in words; `place` tells where a value is.
+pub(crate) fn why<P: Copy>(
+    column_type: ColumnType,
+    is_given: bool,
+    n_valid: u64,
+    mixture: &Mixture<P>,
+    place: impl FnOnce(P) -> String,
+) -> String {
+    match column_type {
+        _ if is_given => "given".to_owned(),
+        _ if n_valid == 0 => "no value".to_owned(),
+        ColumnType::Integer => "every value is a whole number".to_owned(),
+        ColumnType::Number => "every value is a number".to_owned(),
+        ColumnType::Boolean => "every value is true or false".to_owned(),
+        ColumnType::Text if mixture.n_numbers == 0 => "values are text".to_owned(),
+        ColumnType::Text if mixture.n_others == 0 => {
+            "values look like numbers, but are text in JSON or begin with 0".to_owned()
+        }
+        ColumnType::Text if mixture.n_numbers > mixture.n_others => mixture.in_words(place),
+        ColumnType::Text => "values are text".to_owned(),
+    }
 }
 
 /// A sentence for each column that would be one of numbers but for a few of its values.
@@ -50,9 +46,14 @@ pub(crate) fn nearly_numbers(events: &Events) -> Vec<String> {
         .collect()
 }
 
+/// Whether somebody has said what type a column is of.
+pub(crate) fn is_given(name: &str, options: &ReadOptions) -> bool {
+    options.types.contains_key(name) || options.expected.contains_key(name)
+}
+
 /// Whether a column is of text, and nobody has said so.
 pub(crate) fn is_guessed_text(name: &str, column_type: ColumnType, options: &ReadOptions) -> bool {
-    column_type == ColumnType::Text && !options.types.contains_key(name) && !options.expected.contains_key(name)
+    column_type == ColumnType::Text && !is_given(name, options)
 }
 
 /// File and line.

@@ -15,8 +15,8 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use phantomnet_features::{
-    ColumnType, Encoding, EventSchema, EventStream, Events, Format, Layout, LineDecoder, ReadOptions, Selection,
-    SourceError, convert_events, raw_lines, read_events, read_events_as, read_rows, row_as_json, type_reasons,
+    ColumnType, Encoding, EventReader, EventSchema, EventStream, Events, Format, Layout, LineDecoder, ReadOptions,
+    Selection, SourceError, convert_events, raw_lines, read_events, read_events_as, read_rows, row_as_json,
 };
 use rstest::rstest;
 use tempfile::TempDir;
@@ -315,8 +315,18 @@ fn what_is_converted_is_read_as_the_log_is() {
 
 #[test]
 fn types_are_explained() {
-    let events = read("a.csv", format!("n,t,m,e\n{}x,b,,\n", "1,a,2.5,\n".repeat(200)).as_bytes()).unwrap();
-    let reasons = type_reasons(&events);
+    let content = format!("n,t,m,e\n{}x,b,,\n", "1,a,2.5,\n".repeat(200));
+    let files = Files::new(&[("a.csv", content.as_bytes())]);
+    let (paths, options) = ([files.path("a.csv")], ReadOptions::default());
+    let mut reader = EventReader::open(&paths, &options).unwrap();
+    assert_eq!((reader.first_texts("t").len(), reader.first_texts("t")[200].as_str()), (201, "b"));
+    let summary = reader.survey(&mut |_| ()).unwrap();
+    let events = read_events(&paths, &options).unwrap();
+    assert_eq!(summary.origin.warnings, events.origin.warnings);
+    assert_eq!((summary.n_rows, &summary.origin.schema), (201, &events.origin.schema));
+    let missing: Vec<u64> = summary.columns.iter().map(|column| column.n_missing).collect();
+    assert_eq!(missing, [0, 0, 1, 201]);
+    let reasons: Vec<&str> = summary.columns.iter().map(|column| column.why.as_str()).collect();
     assert!(reasons[0].starts_with("1 of 201 values are no numbers, the first `x` at "), "{reasons:?}");
     assert_eq!(reasons[1..], ["values are text", "every value is a number", "no value"]);
     assert!(events.origin.warnings.iter().any(|warning| warning.starts_with("column `n` is text, since 1 of 201")));

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_array::RecordBatch;
 use phantomnet_features::{
-    ColumnType, Encoding, Evaluated, EventReader, EventSchema, Events, Expression, ExpressionError, FeatureSet,
-    FeatureValues, Format, Origin, Program, ReadOptions, ReadProgress, Selection, SourceError, Variables, into_labels,
-    into_matrix, learn_classes, learn_schema, overlaps, read_events,
+    ColumnSummary, ColumnType, Encoding, Evaluated, EventReader, EventSchema, Events, Expression, ExpressionError,
+    FeatureSet, FeatureValues, Format, Origin, Program, ReadOptions, ReadProgress, Selection, SourceError, Summary,
+    Variables, into_labels, into_matrix, learn_classes, learn_schema, overlaps,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, FeatureSchema};
@@ -17,8 +17,6 @@ use super::warm_start::WarmStart;
 use crate::config::{Config, keys::FORESTS};
 use crate::failure::{Failure, Kind, nearest};
 
-/// A text column with at most so many values becomes a category by default.
-const FEW_VALUES: usize = 64;
 /// Key of the events' weight.
 const WEIGHT: &str = "label.weight";
 
@@ -110,14 +108,6 @@ pub fn read_options(config: &Config) -> Result<ReadOptions, Failure> {
     })
 }
 
-/// Reads the events that the configuration names.
-///
-/// # Errors
-/// Of kind data.
-pub fn read(config: &Config) -> Result<Events, Failure> {
-    checked(read_events(&paths(config), &read_options(config)?))
-}
-
 /// Reads the events that the configuration names, and computes label, weight and features of each; `tell` is told how far that
 /// has come.
 ///
@@ -127,12 +117,12 @@ pub fn evaluate(config: &Config, tell: &mut dyn FnMut(ReadProgress)) -> Result<E
     let options = read_options(config)?;
     let mut reader = EventReader::open(&paths(config), &options).map_err(source_failure)?;
     // Default features are made of all columns; and what is wrong with an expression is only certain once those are known.
-    let guessed = if config.features.is_empty() { None } else { program(config, &reader).ok() };
+    let guessed = if config.features.is_empty() { None } else { program(config, &reader.schema(), None).ok() };
     let program = match guessed {
         Some(program) => program,
         None => {
-            reader.survey(tell).map_err(source_failure)?;
-            program(config, &reader)?
+            let summary = reader.survey(tell).map_err(source_failure)?;
+            program(config, &summary.origin.schema, Some(&summary))?
         }
     };
     let looks_like_data = header_looks_like_data(&reader.schema());
@@ -143,13 +133,12 @@ pub fn evaluate(config: &Config, tell: &mut dyn FnMut(ReadProgress)) -> Result<E
     Ok(evaluated)
 }
 
-/// The configured expressions over the columns that are known.
-fn program(config: &Config, reader: &EventReader<'_>) -> Result<Program, Failure> {
-    let schema = reader.schema();
-    let label = label_expression(config, &schema)?;
-    let weight = weight_expression(config, &schema)?;
-    let has_few = |column: &str| reader.has_few_values(column);
-    let specs = feature_expressions(config, &schema, &has_few, &label, weight.as_ref())?;
+/// The configured expressions over the columns that are known, of all of which there may be a summary.
+fn program(config: &Config, schema: &EventSchema, summary: Option<&Summary>) -> Result<Program, Failure> {
+    let label = label_expression(config, schema)?;
+    let weight = weight_expression(config, schema)?;
+    let columns = summary.map_or(&[][..], |summary| &summary.columns);
+    let specs = feature_expressions(config, columns, &label, weight.as_ref())?;
     if specs.is_empty() {
         return Err(Failure::config("there is no feature: the label reads every column")
             .hint("name features in [features], such as payload_length = \"payload_length(data)\""));
@@ -164,18 +153,11 @@ fn program(config: &Config, reader: &EventReader<'_>) -> Result<Program, Failure
     Ok(Program { label, weight, features })
 }
 
-fn paths(config: &Config) -> Vec<String> {
+pub(super) fn paths(config: &Config) -> Vec<String> {
     config.data.paths.iter().map(|path| config.as_given(path)).collect()
 }
 
-fn checked(events: Result<Events, SourceError>) -> Result<Events, Failure> {
-    let mut events = events.map_err(source_failure)?;
-    let warning = header_looks_like_data(&events.origin.schema);
-    events.origin.warnings.extend(warning);
-    Ok(events)
-}
-
-fn header_looks_like_data(schema: &EventSchema) -> Option<String> {
+pub(super) fn header_looks_like_data(schema: &EventSchema) -> Option<String> {
     let numbers = schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
     (2 * numbers > schema.columns().len())
         .then(|| "the header looks like data: name the columns in `data.columns` if the files have none".into())
@@ -215,12 +197,10 @@ fn expanded(config: &Config, name: &str, sql: &str) -> Result<String, Failure> {
     config.aliases()?.expand(name, sql).map_err(expression_failure)
 }
 
-/// The configured features, or the default ones: every column that neither label nor weight reads. `has_few` tells of a column
-/// of text whether it has few different values.
+/// The configured features, or the default ones: every column of a summary that neither label nor weight reads.
 pub fn feature_expressions(
     config: &Config,
-    schema: &EventSchema,
-    has_few: &dyn Fn(&str) -> bool,
+    columns: &[ColumnSummary],
     label: &Expression,
     weight: Option<&Expression>,
 ) -> Result<Vec<(String, String)>, Failure> {
@@ -233,13 +213,13 @@ pub fn feature_expressions(
         return config.features().into_iter().map(expand).collect();
     }
     let mut features = Vec::new();
-    for (name, column_type) in schema.columns() {
+    for ColumnSummary { name, column_type, has_few_values, .. } in columns {
         let is_read = |expression: &Expression| expression.columns().contains(name);
         if is_read(label) || weight.is_some_and(is_read) || config.data.ignore.contains(name) {
             continue;
         }
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        if *column_type != ColumnType::Text || has_few(name) {
+        if *column_type != ColumnType::Text || *has_few_values {
             features.push((name.clone(), quoted));
         } else {
             features.push((format!("{name}_length"), format!("payload_length({quoted})")));
@@ -247,17 +227,6 @@ pub fn feature_expressions(
         }
     }
     Ok(features)
-}
-
-/// Whether a column that has been read is of text and has few different values.
-pub fn has_few_values(events: &Events, column: &str) -> bool {
-    let column = events.batch.column_by_name(column).and_then(|column| column.as_any().downcast_ref::<StringArray>());
-    let Some(column) = column else { return false };
-    let mut seen = std::collections::BTreeSet::new();
-    column.iter().flatten().all(|value| {
-        seen.insert(value);
-        seen.len() <= FEW_VALUES
-    })
 }
 
 /// Makes classes of the labels, keeps a hold-out, and makes a matrix of the features; dictionaries are those of the forest that
@@ -375,13 +344,6 @@ pub fn keep_labelled(mut events: Events, labels: Vec<Option<u32>>) -> Result<(Ev
 pub fn take(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch, Failure> {
     let index = arrow_array::UInt32Array::from(rows.to_vec());
     arrow_select::take::take_record_batch(batch, &index).map_err(|e| Failure::of(Kind::Data, e))
-}
-
-/// Missing values of each column.
-pub fn missing(batch: &RecordBatch) -> Vec<(String, u64)> {
-    let schema = batch.schema();
-    let names = schema.fields().iter().map(|f| f.name().clone());
-    names.zip(batch.columns().iter().map(|c| c.null_count() as u64)).collect()
 }
 
 /// Events of each class.

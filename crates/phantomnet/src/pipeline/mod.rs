@@ -9,6 +9,7 @@ pub(crate) mod decisions;
 pub mod evaluation;
 mod files;
 pub mod gate;
+pub mod inspection;
 mod judge;
 pub mod latency;
 mod learner;
