@@ -110,14 +110,19 @@ fn check_evaluated(paths: &[String], options: &ReadOptions, whole: &Result<Event
         Err(error) => return assert_eq!(Some(&error.to_string()), whole.as_ref().err()),
     };
     let guessed = program(&reader.schema());
-    let surveyed = reader.survey().map_err(|e| e.to_string());
+    let surveyed = reader.survey(&mut |_| ()).map_err(|e| e.to_string());
     assert_eq!(surveyed.as_ref().err(), whole.as_ref().err());
-    if let Ok(whole) = whole {
+    if let (Ok(summary), Ok(whole)) = (surveyed, whole) {
         assert_eq!(reader.schema(), whole.origin.schema);
+        assert_eq!(summary.n_rows, whole.batch.num_rows() as u64);
+        for (column, array) in summary.columns.iter().zip(whole.batch.columns()) {
+            assert_eq!(column.n_missing, array.null_count() as u64, "{}", column.name);
+        }
+        assert_eq!(summary.origin.warnings, whole.origin.warnings);
     }
     let Some(program) = guessed.or_else(|| program(&reader.schema())) else { return };
     let reader = EventReader::open(paths, options).expect("it was opened before");
-    match (reader.evaluate(&program), whole) {
+    match (reader.evaluate(&program, &mut |_| ()), whole) {
         (Ok(found), Ok(whole)) => assert_same_values(found, &program, whole),
         (found, whole) => assert_eq!(found.map_err(|e| e.to_string()).err().as_ref(), whole.as_ref().err()),
     }
