@@ -88,6 +88,8 @@ pub struct EventReader<'a> {
     plans: Plans<'a>,
     /// Whether all columns are known.
     is_surveyed: bool,
+    /// Whether the columns are those of a model, so that one that is absent is worth a word.
+    is_under_schema: bool,
 }
 
 impl std::fmt::Debug for EventReader<'_> {
@@ -102,7 +104,18 @@ impl<'a> EventReader<'a> {
     /// # Errors
     /// As [`read_events`](crate::read_events), as far as the beginnings show them.
     pub fn open(paths: &[String], options: &'a ReadOptions) -> Result<Self, SourceError> {
-        Ok(Self { options, plans: Plans::new(paths, options, Names::new(Vec::new(), true))?, is_surveyed: false })
+        let plans = Plans::new(paths, options, Names::new(Vec::new(), true))?;
+        Ok(Self { options, plans, is_surveyed: false, is_under_schema: false })
+    }
+
+    /// The same for events that are read under the schema of a trained model, as
+    /// [`read_events_as`](crate::read_events_as) does.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(paths: &[String], options: &'a ReadOptions, schema: &EventSchema) -> Result<Self, SourceError> {
+        let plans = Plans::under(paths, options, schema, false)?;
+        Ok(Self { options, plans, is_surveyed: true, is_under_schema: true })
     }
 
     /// The columns that are known: those of the beginnings, with the types that they seem to be of, or after a
@@ -151,7 +164,9 @@ impl<'a> EventReader<'a> {
             let schema = self.schema();
             let program = program.compile_for(&schema.arrow())?;
             let may_be_numbers = |(name, column_type): &(String, ColumnType)| {
-                is_guessed_text(name, *column_type, self.options) && !self.plans.begins_with_words(name)
+                !self.is_under_schema
+                    && is_guessed_text(name, *column_type, self.options)
+                    && !self.plans.begins_with_words(name)
             };
             let evaluating = Evaluating {
                 table: self.plans.table(),
@@ -166,7 +181,8 @@ impl<'a> EventReader<'a> {
                 continue;
             }
             self.plans.check(&mut evaluation.reading)?;
-            return evaluation.finish(program, schema);
+            let absent = if self.is_under_schema { evaluation.reading.absent(&schema) } else { Vec::new() };
+            return evaluation.finish(program, schema, absent);
         }
     }
 }
@@ -313,7 +329,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn finish(self, program: Program, schema: EventSchema) -> Result<Evaluated, SourceError> {
+    fn finish(self, program: Program, schema: EventSchema, absent: Vec<String>) -> Result<Evaluated, SourceError> {
         if let Some((_, error)) = self.failed {
             return Err(error.into());
         }
@@ -322,7 +338,7 @@ impl<'a> Evaluation<'a> {
         let place = |place| place_in_words(&self.reading.files, place);
         let nearly = names().zip(&self.mixtures).filter_map(|(name, mixture)| mixture.nearly_numbers(&name, place));
         let nearly: Vec<String> = nearly.collect();
-        let mut origin = self.reading.into_origin(schema, Vec::new());
+        let mut origin = self.reading.into_origin(schema, absent);
         origin.warnings.extend(nearly);
         let features = self.features.into_iter().map(Option::unwrap_or_default).collect();
         Ok(Evaluated { origin, program, labels: self.labels, features, weights: self.weights, n_missing })

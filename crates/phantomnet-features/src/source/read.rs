@@ -57,11 +57,8 @@ pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, So
 /// # Errors
 /// Those of [`read_events`], `UnknownColumn` apart.
 pub fn read_events_as(paths: &[String], options: &ReadOptions, schema: &EventSchema) -> Result<Events, SourceError> {
-    let given = Given { types: schema.columns().iter().cloned().collect(), others: Some(ColumnType::Text) };
-    let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
-    let reading = read(paths, options, &names, given)?;
-    let is_absent = |name: &&str| !reading.table.columns.iter().any(|c| c.name == *name && c.is_present);
-    let absent = schema.names().filter(is_absent).map(str::to_owned).collect();
+    let reading = Plans::under(paths, options, schema, options.keep_extra)?.read()?;
+    let absent = reading.absent(schema);
     reading.finish(absent)
 }
 
@@ -121,6 +118,19 @@ impl<'a> Plans<'a> {
     pub(crate) fn new(paths: &[String], options: &'a ReadOptions, names: Names) -> Result<Self, SourceError> {
         let types = options.expected.iter().chain(&options.types).map(|(name, t)| (name.clone(), *t)).collect();
         Self::of(paths, options, names, Given { types, others: None })
+    }
+
+    /// To read the columns of a schema, under its types.
+    pub(crate) fn under(
+        paths: &[String],
+        options: &'a ReadOptions,
+        schema: &EventSchema,
+        keep_extra: bool,
+    ) -> Result<Self, SourceError> {
+        let given = Given { types: schema.columns().iter().cloned().collect(), others: Some(ColumnType::Text) };
+        let names = Names::new(schema.names().map(str::to_owned).collect(), keep_extra);
+        let plans = Self::of(paths, options, names, given)?;
+        Ok(Self { known: schema.columns().to_vec(), ..plans })
     }
 
     fn of(paths: &[String], options: &'a ReadOptions, names: Names, given: Given) -> Result<Self, SourceError> {
@@ -647,6 +657,12 @@ impl<'a> Reading<'a> {
     /// The number of rows.
     pub(crate) fn n_rows(&self) -> u64 {
         self.table.n_rows as u64
+    }
+
+    /// Columns of a schema that no file has.
+    pub(crate) fn absent(&self, schema: &EventSchema) -> Vec<String> {
+        let is_present = |name: &str| self.table.index.get(name).is_some_and(|&i| self.table.columns[i].is_present);
+        schema.names().filter(|name| !is_present(name)).map(str::to_owned).collect()
     }
 
     /// Columns with cells that are not of their given type.

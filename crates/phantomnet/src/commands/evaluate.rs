@@ -16,10 +16,12 @@ use crate::terminal;
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
     let (config, source) = args.model.open(&args.common.config)?;
     let scorer = Scorer::load(source.path()).map_err(score_failure)?;
-    let LabelledEvents { events, labels, n_unlabelled, warnings } = read_labelled(&config, &scorer, &args.data)?;
-    let n_rejected = events.origin.rejected.n;
+    let events = read_labelled(&config, &scorer, &args.data)?;
+    let probabilities = probabilities(&scorer, &events);
+    let LabelledEvents { origin, labels, n_unlabelled, warnings, .. } = events;
+    let n_rejected = origin.rejected.n;
     let label = &scorer.bundle().pipeline.label;
-    let judgement = judge_model(&config, &scorer, &labels, probabilities(&scorer, &events)?)?;
+    let judgement = judge_model(&config, &scorer, &labels, probabilities)?;
     let gate = gate::judge(&judged_bounds(&config), &judgement.metrics)?;
     for warning in &warnings {
         terminal::warn(warning);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use phantomnet_features::{
-    ColumnSummary, ColumnType, Encoding, Evaluated, EventReader, EventSchema, Events, Expression, ExpressionError,
-    FeatureSet, FeatureValues, Format, Origin, Program, ReadOptions, ReadProgress, Selection, SourceError, Summary,
-    Variables, into_labels, into_matrix, learn_classes, learn_schema, overlaps,
+    ColumnSummary, ColumnType, Encoding, Evaluated, EventReader, EventSchema, Expression, ExpressionError, FeatureSet,
+    FeatureValues, Format, Origin, Program, ReadOptions, ReadProgress, Selection, SourceError, Summary, Variables,
+    into_labels, into_matrix, learn_classes, learn_schema, overlaps,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, FeatureSchema};
@@ -324,17 +324,6 @@ pub(crate) fn useless_features(labelled: &Labelled) -> Vec<String> {
 pub fn one_class(class: &str, n_rows: usize) -> Failure {
     Failure::data(format!("all {n_rows} events have the label `{class}`: there is nothing to tell apart"))
         .hint("check `label.expr` against the data with `phantomnet inspect`")
-}
-
-/// Leaves out the events without a label.
-pub fn keep_labelled(mut events: Events, labels: Vec<Option<u32>>) -> Result<(Events, Vec<u32>, u64), Failure> {
-    let rows: Vec<u32> = (0..labels.len() as u32).filter(|&i| labels[i as usize].is_some()).collect();
-    let n_unlabelled = (labels.len() - rows.len()) as u64;
-    if n_unlabelled > 0 {
-        events.batch = take(&events.batch, &rows)?;
-        events.origin.places = events.origin.places.take(&rows);
-    }
-    Ok((events, labels.into_iter().flatten().collect(), n_unlabelled))
 }
 
 /// Some rows of a batch.

@@ -1,61 +1,67 @@
 //! A saved model on labelled events.
 
-use phantomnet_features::{Events, Expression, LabelValues, read_events_as, to_labels};
-use phantomnet_model::Probabilities;
+use phantomnet_features::{EventReader, Expression, FeatureSet, Origin, Program, into_labels, into_matrix};
+use phantomnet_model::{Matrix, Probabilities};
 use phantomnet_score::Scorer;
 
-use super::data::{expression_failure, keep_labelled, read_options, source_failure};
+use super::data::{expression_failure, read_options, source_failure};
 use super::judge::{Judgement, judge_probabilities};
-use super::latency::{columns_of, score_failure};
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// Events with the labels that a model's own label expression gives them.
+/// Events with the labels that a model's own label expression gives them, and its features.
 #[derive(Debug)]
 pub struct LabelledEvents {
-    /// Those that have a label.
-    pub events: Events,
+    /// Where those come from that have a label.
+    pub origin: Origin,
     /// Class of each.
     pub labels: Vec<u32>,
-    /// How many have none, and are left out.
+    /// Features of each, as the model takes them.
+    pub matrix: Matrix,
+    /// How many have no label, and are left out.
     pub n_unlabelled: u64,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
-/// Reads events as a model reads them, and labels them.
+/// Reads events as a model reads them, labels them and computes its features, holding no column.
 ///
 /// # Errors
 /// Of kind data for events that cannot be read or have no label.
 pub fn read_labelled(config: &Config, scorer: &Scorer, paths: &[String]) -> Result<LabelledEvents, Failure> {
     let paths: Vec<String> = paths.iter().map(|path| config.as_given(path)).collect();
-    let events = read_events_as(&paths, &read_options(config)?, scorer.labelled_schema()).map_err(source_failure)?;
-    let mut warnings = events.origin.warnings.clone();
-    let label = &scorer.bundle().pipeline.label;
-    let expression =
-        Expression::compile(&label.name, &label.expr, &events.batch.schema()).map_err(expression_failure)?;
-    if let Some(column) = expression.columns().iter().find(|c| events.origin.absent.contains(c)) {
+    let options = read_options(config)?;
+    let (pipeline, schema) = (&scorer.bundle().pipeline, scorer.labelled_schema());
+    let (label, arrow) = (&pipeline.label, schema.arrow());
+    let expressions = scorer.features().expressions().iter().map(|e| (&e.name, &e.sql));
+    let program = Program {
+        label: Expression::compile(&label.name, &label.expr, &arrow).map_err(expression_failure)?,
+        weight: None,
+        features: FeatureSet::compile(expressions, &arrow).map_err(expression_failure)?,
+    };
+    let reader = EventReader::open_as(&paths, &options, schema).map_err(source_failure)?;
+    let evaluated = reader.evaluate(&program, &mut |_| ()).map_err(source_failure)?;
+    let mut warnings = evaluated.origin.warnings.clone();
+    if let Some(column) = program.label.columns().iter().find(|c| evaluated.origin.absent.contains(c)) {
         return Err(Failure::data(format!("the label reads column `{column}`, which the data do not have"))
             .hint("labelled events are needed, and `data.columns` for files without a header"));
     }
-    let array = expression.evaluate(&events.batch).map_err(expression_failure)?;
-    let labels = to_labels(&LabelValues::of(&array), &label.classes).map_err(expression_failure)?;
-    let (events, labels, n_unlabelled) = keep_labelled(events, labels)?;
+    let n_unlabelled = evaluated.n_unlabelled();
     if n_unlabelled > 0 {
         warnings.push(format!("{n_unlabelled} events have no label and are left out"));
     }
+    let labels = into_labels(evaluated.labels, &label.classes).map_err(expression_failure)?;
     if labels.is_empty() {
         return Err(Failure::data("no event has a label").hint("check the label's columns with `phantomnet inspect`"));
     }
-    Ok(LabelledEvents { events, labels, n_unlabelled, warnings })
+    let matrix = into_matrix(evaluated.features, &pipeline.schema()).map_err(expression_failure)?;
+    Ok(LabelledEvents { origin: evaluated.origin, labels, matrix, n_unlabelled, warnings })
 }
 
 /// Class probabilities that a model gives to events it has read.
-///
-/// # Errors
-/// Of kind data.
-pub fn probabilities(scorer: &Scorer, events: &Events) -> Result<Probabilities, Failure> {
-    Ok(scorer.score(&columns_of(&events.batch, scorer)?).map_err(score_failure)?.probabilities)
+pub fn probabilities(scorer: &Scorer, events: &LabelledEvents) -> Probabilities {
+    let rows: Vec<u32> = (0..events.matrix.n_rows() as u32).collect();
+    scorer.bundle().model.predict(&events.matrix, &rows)
 }
 
 /// Judges a model by its probabilities, beside the shares of the classes in its training.

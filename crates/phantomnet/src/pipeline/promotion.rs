@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use phantomnet_features::{EventSchema, Place};
+use phantomnet_features::{EventSchema, Place, read_rows};
 use phantomnet_learn::intervals::IntervalOptions;
 use phantomnet_learn::metrics::{MetricMap, higher_is_better};
 use phantomnet_learn::paired::{Gain, Predictions, paired_gains};
@@ -12,7 +12,7 @@ use phantomnet_score::Scorer;
 use phantomnet_track::history::Evidence;
 use serde::Serialize;
 
-use super::data::take;
+use super::data::source_failure;
 use super::evaluation::{LabelledEvents, judge_model, judged_bounds, probabilities, read_labelled};
 use super::judge::{metric_failure, metric_options};
 use super::latency::{Effort, Latency, columns_of, measure, raw_lines, score_failure};
@@ -134,10 +134,10 @@ pub fn judge_promotion(
 
     let challenged = read_labelled(config, &scorer, paths)?;
     promotion.warnings.extend(challenged.warnings.iter().cloned());
-    promotion.data_fingerprint = challenged.events.origin.fingerprint.clone();
+    promotion.data_fingerprint = challenged.origin.fingerprint.clone();
     promotion.n_rows = challenged.labels.len() as u64;
     promotion.conditions.push(unseen(&promotion.data_fingerprint, champion.as_ref(), &scorer));
-    let scores = probabilities(&scorer, &challenged.events)?;
+    let scores = probabilities(&scorer, &challenged);
     let judgement = judge_model(config, &scorer, &challenged.labels, scores.clone())?;
     if let Some(champion) = champion.as_ref().filter(|_| is_comparable) {
         let pair = Pair { config, champion, challenger: &scorer };
@@ -207,7 +207,7 @@ impl Pair<'_> {
         promotion: &mut Promotion,
     ) -> Result<(), Failure> {
         let championed = read_labelled(self.config, self.champion, paths)?;
-        let places = |of: &LabelledEvents| of.events.origin.places.iter().collect::<Vec<_>>();
+        let places = |of: &LabelledEvents| of.origin.places.iter().collect::<Vec<_>>();
         let pairs = aligned(&places(&championed), &places(challenged));
         let n_apart = (challenged.labels.len() + championed.labels.len()) - 2 * pairs.len();
         let differs =
@@ -221,7 +221,7 @@ impl Pair<'_> {
             ));
             return Ok(());
         }
-        let of_champion = probabilities(self.champion, &championed.events)?;
+        let of_champion = probabilities(self.champion, &championed);
         let judgement = judge_model(self.config, self.champion, &challenged.labels, of_champion.clone())?;
         promotion.champion = Some(judgement.metrics);
 
@@ -310,8 +310,9 @@ fn latency(
     events: &LabelledEvents,
 ) -> Result<Vec<Condition>, Failure> {
     let rows: Vec<u32> = (0..events.labels.len().min(LATENCY_ROWS) as u32).collect();
-    let raw = raw_lines(&events.events.origin, &rows)?;
-    let batch = take(&events.events.batch, &rows)?;
+    let raw = raw_lines(&events.origin, &rows)?;
+    let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+    let batch = read_rows(&events.origin, &rows).map_err(source_failure)?;
     let measured = |scorer: &Scorer, batch: Option<&_>| measure(scorer, &raw, batch, LATENCY_EFFORT);
     let own = measured(challenger, Some(&columns_of(&batch, challenger)?))?;
     let mut conditions = Vec::new();
