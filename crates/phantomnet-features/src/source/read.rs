@@ -137,31 +137,23 @@ impl<'a> Plans<'a> {
         if !(0.0..=1.0).contains(&options.max_rejected) {
             return Err(SourceError::MaxRejected { got: options.max_rejected });
         }
-        let (heads, warnings) = heads(paths, options)?;
-        let (guess, known, words, first_texts) = (Guess::default(), Vec::new(), BTreeSet::new(), BTreeMap::new());
+        let (guess, mut begun) = (Guess::default(), Beginnings::default());
+        let table = Table { names: &names, given: &given, guess: &guess, strict: options.reject_misfits };
+        let (heads, warnings) = heads(paths, options, &mut |head| {
+            let (gathered, n_rows) = decode_head(head, options, &table)?;
+            begun.add(gathered, n_rows);
+            // There may be many files.
+            head.lines = Vec::new();
+            Ok(())
+        })?;
         // What cannot be asked for its size is not read either.
         let size = |head: &Head| options.file_of(&head.path).metadata().map_or(0, |file| file.len());
         let n_bytes = heads.iter().filter(|head| head.spool.is_none()).map(size).sum();
+        let Beginnings { found, mixtures, first_texts } = begun;
+        let words = mixtures.into_iter().filter(|(_, mixture)| mixture.is_mostly_words()).map(|(name, _)| name);
+        let (known, words) = (Vec::new(), words.collect());
         let mut plans = Self { options, names, given, heads, warnings, guess, known, words, first_texts, n_bytes };
-        let mut begun = Joined::default();
-        let mut mixtures = BTreeMap::<String, Mixture<()>>::new();
-        for head in &plans.heads {
-            let (gathered, n_rows) = decode_head(head, options, &plans.table())?;
-            for (name, _, column) in &gathered.columns {
-                if let Some(texts) = column.array.as_string_opt::<i32>() {
-                    mixtures.entry(name.clone()).or_default().join(&Mixture::of(texts), |_| ());
-                    let first = plans.first_texts.entry(name.clone()).or_default();
-                    let n = FIRST_TEXTS.saturating_sub(first.len());
-                    first.extend(
-                        texts.iter().flatten().filter(|text| text.len() <= LONG_TEXT).take(n).map(str::to_owned),
-                    );
-                }
-            }
-            begun.add((gathered, n_rows));
-        }
-        plans.words =
-            mixtures.into_iter().filter(|(_, mixture)| mixture.is_mostly_words()).map(|(name, _)| name).collect();
-        plans.take_note(&begun);
+        plans.take_note(&found);
         Ok(plans)
     }
 
@@ -271,7 +263,13 @@ impl<O> Gather<O> for Told<'_, O> {
 }
 
 /// What is known of files and databases before they are read, and what a person should know.
-fn heads(paths: &[String], options: &ReadOptions) -> Result<(Vec<Head>, Vec<String>), SourceError> {
+///
+/// `look` is given each with the first of its content.
+fn heads(
+    paths: &[String],
+    options: &ReadOptions,
+    look: &mut dyn FnMut(&mut Head) -> Result<(), SourceError>,
+) -> Result<(Vec<Head>, Vec<String>), SourceError> {
     let (mut heads, mut files) = (Vec::new(), Vec::new());
     for path in paths {
         match DatabaseSource::parse(path).transpose()? {
@@ -281,7 +279,9 @@ fn heads(paths: &[String], options: &ReadOptions) -> Result<(Vec<Head>, Vec<Stri
                     Some(selection) if !source.has_selection() => source.with(selection.clone()),
                     _ => source,
                 };
-                heads.push(Head::database(&source)?);
+                let mut head = Head::database(&source)?;
+                look(&mut head)?;
+                heads.push(head);
             }
             None => files.push(path.clone()),
         }
@@ -291,10 +291,37 @@ fn heads(paths: &[String], options: &ReadOptions) -> Result<(Vec<Head>, Vec<Stri
     } else {
         path::expand(&files, options.standard_input.is_some())?
     };
-    let files = found.iter().map(|path| Head::read(path, options)).collect::<Result<Vec<_>, _>>()?;
     // Databases come first, whatever the order of the paths.
-    heads.extend(files);
+    for path in &found {
+        let mut head = Head::read(path, options)?;
+        look(&mut head)?;
+        heads.push(head);
+    }
     Ok((heads, warnings))
+}
+
+/// What the beginnings of files tell.
+#[derive(Default)]
+struct Beginnings {
+    found: Joined,
+    /// Of columns of text.
+    mixtures: BTreeMap<String, Mixture<()>>,
+    first_texts: BTreeMap<String, Vec<String>>,
+}
+
+impl Beginnings {
+    fn add(&mut self, mut gathered: Gathered, n_rows: usize) {
+        for (name, _, column) in &gathered.columns {
+            let Some(texts) = column.array.as_string_opt::<i32>() else { continue };
+            self.mixtures.entry(name.clone()).or_default().join(&Mixture::of(texts), |_| ());
+            let first = self.first_texts.entry(name.clone()).or_default();
+            let n = FIRST_TEXTS.saturating_sub(first.len());
+            let short = texts.iter().flatten().filter(|text| text.len() <= LONG_TEXT);
+            first.extend(short.take(n).map(str::to_owned));
+        }
+        gathered.forget_cells();
+        self.found.add((gathered, n_rows));
+    }
 }
 
 /// What is believed of columns whose types are not given.
