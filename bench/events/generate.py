@@ -6,8 +6,8 @@ Files are kept in CACHE/events-<hash of the parameters>, each beside a .json wit
 events has to be (work.checksum). All forms hold the same events, as many as fit.
 
 A broken form has, on average after every thousandth event, a line that is no event: text of another program, an event
-that was cut off or has fields too many, bytes that are not UTF-8. None of them opens a quote, which would take the next
-event along, and none has the events' number of fields, so that every reader has the same events to find.
+that was cut off, has fields too many or a colon too few, bytes that are not UTF-8. None of them opens a quote, which would
+take the next event along, and none has the events' number of fields, so that every reader has the same events to find.
 """
 
 import gzip
@@ -22,7 +22,7 @@ import numpy as np
 import work
 
 # To be changed with anything that changes the files.
-VERSION = 1
+VERSION = 2
 SEED = 20250301
 BLOCK_ROWS = 20_000
 PAYLOADS_OF_A_KIND = 10_000
@@ -213,7 +213,8 @@ def broken_line(line, kind, form):
         return line[:40].rstrip("\n") + "\n"
     if kind == 2:
         return "\udcff\udcfe\x01\udc80\udcc3(\udcff\n"
-    return line.rstrip("\n") + (",1,2,3\n" if form.extension == "csv" else '}, "more"\n')
+    # Of JSON, what follows a whole object would leave the object an event.
+    return line.rstrip("\n") + ",1,2,3\n" if form.extension == "csv" else line.replace(":", " ", 1)
 
 
 def folder(cache, megabytes):
