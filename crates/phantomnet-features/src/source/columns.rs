@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, Strin
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
-use crate::events::ColumnType;
+use crate::events::{ColumnType, EventSchema};
 use crate::source::cell::{self, Kind, Kinds};
 use crate::source::excerpt::visible;
 use crate::source::row::Row;
@@ -360,6 +360,20 @@ pub(crate) fn convert(array: &ArrayRef, column_type: ColumnType, n_unparsed: &mu
             Arc::new(text.iter().map(number).collect::<Float64Array>())
         }
     }
+}
+
+/// Arrays for the columns of a schema: what `find`, asked with position and name, has of each under the column's type, NULL where
+/// it has nothing.
+pub(crate) fn under<'a>(
+    schema: &EventSchema,
+    n_rows: usize,
+    find: impl Fn(usize, &str) -> Option<&'a ArrayRef>,
+) -> Vec<ArrayRef> {
+    let array = |(i, (name, column_type)): (usize, &(String, ColumnType))| match find(i, name) {
+        Some(array) => convert(array, *column_type, &mut 0),
+        None => new_null_array(&column_type.data_type(), n_rows),
+    };
+    schema.columns().iter().enumerate().map(array).collect()
 }
 
 fn parse<T>(text: Option<&str>, parse: impl Fn(&str) -> Option<T>, n_unparsed: &mut u64) -> Option<T> {

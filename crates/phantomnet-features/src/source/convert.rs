@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, new_null_array};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use crate::events::{EventSchema, Rejected, SourceFile};
-use crate::source::columns::convert;
+use crate::source::columns::under;
 use crate::source::groups::GroupWriter;
 use crate::source::read::{Gathered, Plans, Reading};
 use crate::source::row::Names;
@@ -62,15 +62,11 @@ pub fn convert_events(
             continue;
         }
         plans.check(&mut reading)?;
-        writer.close().map_err(|error| failed(to, error))?;
+        writer.close().map_err(|error| SourceError::write(to, error))?;
         let (schema, n_rows, unparsed) = (reading.schema()?, reading.n_rows(), reading.unparsed());
         let (files, rejected, warnings) = (reading.files, reading.rejected, reading.warnings);
         return Ok(Converted { schema, n_rows, files, rejected, unparsed, warnings });
     }
-}
-
-fn failed(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
-    SourceError::Write { path: path.to_path_buf(), source: Box::new(error) }
 }
 
 /// A file that is being written, under types that are not certain yet.
@@ -105,7 +101,8 @@ impl<'a> Writing<'a> {
             .set_column_encoding(row_id, Encoding::DELTA_BINARY_PACKED)
             .set_created_by(format!("phantomnet {}", env!("CARGO_PKG_VERSION")))
             .build();
-        let writer = GroupWriter::create(to, &arrow, properties, n_threads).map_err(|error| failed(to, error))?;
+        let writer =
+            GroupWriter::create(to, &arrow, properties, n_threads).map_err(|error| SourceError::write(to, error))?;
         Ok(Self { reading, columns, arrow, writer, to, n_rows: 0, is_complete: true })
     }
 
@@ -118,17 +115,10 @@ impl<'a> Writing<'a> {
         let ids = (self.n_rows..).take(n_rows).collect::<Int64Array>();
         self.n_rows += n_rows as i64;
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(ids)];
-        for (name, column_type) in self.columns.columns() {
-            let found = gathered.columns.iter().find(|(column, _, _)| column == name);
-            arrays.push(match found {
-                Some((_, _, column)) if column.array.null_count() < n_rows => {
-                    convert(&column.array, *column_type, &mut 0)
-                }
-                _ => new_null_array(&column_type.data_type(), n_rows),
-            });
-        }
-        let batch = RecordBatch::try_new(Arc::clone(&self.arrow), arrays).map_err(|error| failed(self.to, error))?;
-        self.writer.write(batch).map_err(|error| failed(self.to, error))
+        arrays.extend(under(&self.columns, n_rows, |i, name| gathered.array(i, name)));
+        let batch = RecordBatch::try_new(Arc::clone(&self.arrow), arrays)
+            .map_err(|error| SourceError::write(self.to, error))?;
+        self.writer.write(batch).map_err(|error| SourceError::write(self.to, error))
     }
 }
 

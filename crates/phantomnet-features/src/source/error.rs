@@ -264,6 +264,11 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// A file that cannot be written.
+    pub(crate) fn write(path: &std::path::Path, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Write { path: path.to_path_buf(), source: Box::new(error) }
+    }
+
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

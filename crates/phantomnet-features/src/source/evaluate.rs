@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
+use arrow_array::{Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_schema::SchemaRef;
 
 use crate::events::{ColumnType, EventSchema, Origin, Place};
-use crate::source::columns::{Columns, convert};
+use crate::source::columns::under;
 use crate::source::error::SourceError;
-use crate::source::read::{Gathered, Plans, Reading, Table, check_types};
+use crate::source::read::{Gathered, Plans, Reading, Then, check_types};
 use crate::source::reasons::{Mixture, is_guessed_text, place_in_words};
-use crate::source::row::{Names, Row};
-use crate::source::scan::{FileEnd, Gather, Part, Visit};
-use crate::source::survey::{Summary, Survey, Surveying};
+use crate::source::row::Names;
+use crate::source::scan::{FileEnd, Gather, Part};
+use crate::source::survey::{Summary, Survey, look};
 use crate::source::{ReadOptions, ReadProgress};
 use crate::values::{FeatureValues, LabelValues};
 use crate::{Expression, ExpressionError, FeatureSet};
@@ -136,7 +136,7 @@ impl<'a> EventReader<'a> {
     pub fn survey(&mut self, tell: &mut dyn FnMut(ReadProgress)) -> Result<Summary, SourceError> {
         loop {
             let mut survey = Survey::new(self.plans.reading());
-            self.plans.scan(&Surveying(self.plans.table()), &mut survey, tell)?;
+            self.plans.scan(&Then { table: self.plans.table(), then: look }, &mut survey, tell)?;
             if self.plans.learn(&survey.reading) {
                 continue;
             }
@@ -169,14 +169,14 @@ impl<'a> EventReader<'a> {
                     && !self.plans.begins_with_words(name)
             };
             let evaluating = Evaluating {
-                table: self.plans.table(),
                 program: &program,
                 schema: &schema,
                 arrow: schema.arrow(),
                 may_be_numbers: schema.columns().iter().map(may_be_numbers).collect(),
             };
             let mut evaluation = Evaluation::new(self.plans.reading(), &program, &schema);
-            self.plans.scan(&evaluating, &mut evaluation, tell)?;
+            let visit = Then { table: self.plans.table(), then: |gathered| evaluating.compute(gathered) };
+            self.plans.scan(&visit, &mut evaluation, tell)?;
             if self.plans.learn(&evaluation.reading) || self.schema() != schema {
                 continue;
             }
@@ -189,7 +189,6 @@ impl<'a> EventReader<'a> {
 
 /// Computes a program for blocks of events.
 struct Evaluating<'a> {
-    table: Table<'a>,
     program: &'a Program,
     schema: &'a EventSchema,
     arrow: SchemaRef,
@@ -250,15 +249,7 @@ impl Evaluating<'_> {
     /// The columns of a block under the schema; where cells show that it is another, what is computed does not count.
     fn batch(&self, gathered: &Gathered) -> RecordBatch {
         let n_rows = gathered.n_rows;
-        let array = |(i, (name, column_type)): (usize, &(String, ColumnType))| {
-            let same = gathered.columns.get(i).filter(|(found, _, _)| found == name);
-            let found = same.or_else(|| gathered.columns.iter().find(|(found, _, _)| found == name));
-            match found {
-                Some((_, _, column)) => convert(&column.array, *column_type, &mut 0),
-                None => new_null_array(&column_type.data_type(), n_rows),
-            }
-        };
-        let arrays = self.schema.columns().iter().enumerate().map(array).collect();
+        let arrays = under(self.schema, n_rows, |i, name| gathered.array(i, name));
         let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.arrow), arrays, &options)
             .expect("columns of a block are equally long and of the schema's types")
@@ -272,35 +263,6 @@ fn take(batch: &RecordBatch, rows: &[u32]) -> RecordBatch {
     let columns = batch.columns().iter().map(|column| take(column.as_ref())).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     RecordBatch::try_new_with_options(batch.schema(), columns, &options).expect("columns of the same rows")
-}
-
-impl Visit for Evaluating<'_> {
-    type Sink = Columns;
-    type Out = Computed;
-
-    fn names(&self) -> Names {
-        self.table.names()
-    }
-
-    fn mixed(&self) -> &[String] {
-        self.table.mixed()
-    }
-
-    fn sink(&self) -> Columns {
-        self.table.sink()
-    }
-
-    fn push(&self, sink: &mut Columns, row: &Row, text: &[u8], names: &Names) -> Result<(), String> {
-        self.table.push(sink, row, text, names)
-    }
-
-    fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> Computed {
-        self.compute(self.table.finish(sink, names, objects))
-    }
-
-    fn arrays(&self, columns: Vec<(String, Arc<dyn Array>)>, n_rows: usize) -> Computed {
-        self.compute(self.table.arrays(columns, n_rows))
-    }
 }
 
 /// What has been computed so far.

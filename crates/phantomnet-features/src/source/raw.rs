@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 
-use crate::events::{ColumnType, EventSchema, Origin, SourceFile};
+use crate::events::{EventSchema, Origin, SourceFile};
 use crate::source::Format;
-use crate::source::columns::convert;
+use crate::source::columns::under;
 use crate::source::decode::Decoder;
 use crate::source::decoder::LineDecoder;
 use crate::source::error::SourceError;
@@ -167,12 +167,9 @@ fn columns(
 }
 
 fn batch_of(schema: &EventSchema, columns: &[(String, ArrayRef)], n_rows: usize) -> RecordBatch {
-    let array = |(name, column_type): &(String, ColumnType)| match columns.iter().rev().find(|(found, _)| found == name)
-    {
-        Some((_, array)) => convert(array, *column_type, &mut 0),
-        None => new_null_array(&column_type.data_type(), n_rows),
-    };
+    let arrays =
+        under(schema, n_rows, |_, name| columns.iter().rev().find(|(found, _)| found == name).map(|(_, array)| array));
     let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
-    RecordBatch::try_new_with_options(schema.arrow(), schema.columns().iter().map(array).collect(), &options)
+    RecordBatch::try_new_with_options(schema.arrow(), arrays, &options)
         .expect("columns of a batch are equally long and of the schema's types")
 }

@@ -38,9 +38,7 @@ const PARALLEL_ROWS: usize = 100_000;
 /// Paths, formats and headers that cannot be read; `TooManyRejected` past `options.max_rejected`; `NoEvents`;
 /// `UnknownColumn` for a type given to a column that there is not.
 pub fn read_events(paths: &[String], options: &ReadOptions) -> Result<Events, SourceError> {
-    let types = options.expected.iter().chain(&options.types).map(|(name, t)| (name.clone(), *t)).collect();
-    let given = Given { types, others: None };
-    let mut reading = read(paths, options, &Names::new(Vec::new(), true), given)?;
+    let mut reading = Plans::new(paths, options, Names::new(Vec::new(), true))?.read()?;
     for (name, column_type) in &options.expected {
         reading.table.expect(name, *column_type);
     }
@@ -82,16 +80,6 @@ impl Given {
         let column_type = self.types.get(name).copied().or(self.others)?;
         Some(Plan { column_type: Some(column_type), given: true })
     }
-}
-
-/// Reads all columns, or those that are in `names`.
-fn read<'a>(
-    paths: &[String],
-    options: &'a ReadOptions,
-    names: &Names,
-    given: Given,
-) -> Result<Reading<'a>, SourceError> {
-    Plans::of(paths, options, names.clone(), given)?.read()
 }
 
 /// What is read, and how: the type of a column that is not given is the narrowest that keeps all of its cells. It is guessed from
@@ -388,11 +376,53 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// The cells of a column, which mostly is at `i`.
+    pub(crate) fn array(&self, i: usize, name: &str) -> Option<&ArrayRef> {
+        let is_it = |(found, _, _): &&(String, Plan, Finished)| found == name;
+        let column = self.columns.get(i).filter(is_it).or_else(|| self.columns.iter().find(is_it));
+        column.map(|(_, _, column)| &column.array)
+    }
+
     /// Keeps what is known of the cells, and not the cells. Parts without cells are like parts of a fitting type.
     pub(crate) fn forget_cells(&mut self) {
         for (_, _, column) in &mut self.columns {
             column.array = new_empty_array(column.array.data_type());
         }
+    }
+}
+
+/// Makes something of the columns of each block, in the thread that took it apart.
+pub(crate) struct Then<'a, F> {
+    pub(crate) table: Table<'a>,
+    pub(crate) then: F,
+}
+
+impl<O: Send, F: Fn(Gathered) -> O + Sync> Visit for Then<'_, F> {
+    type Sink = Columns;
+    type Out = O;
+
+    fn names(&self) -> Names {
+        self.table.names()
+    }
+
+    fn mixed(&self) -> &[String] {
+        self.table.mixed()
+    }
+
+    fn sink(&self) -> Columns {
+        self.table.sink()
+    }
+
+    fn push(&self, sink: &mut Columns, row: &Row, text: &[u8], names: &Names) -> Result<(), String> {
+        self.table.push(sink, row, text, names)
+    }
+
+    fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> O {
+        (self.then)(self.table.finish(sink, names, objects))
+    }
+
+    fn arrays(&self, columns: Vec<(String, ArrayRef)>, n_rows: usize) -> O {
+        (self.then)(self.table.arrays(columns, n_rows))
     }
 }
 

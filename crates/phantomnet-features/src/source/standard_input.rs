@@ -22,7 +22,7 @@ impl StandardInput {
     /// `Read` when it cannot be read or is longer, `Write` when the copy cannot be written.
     pub fn copy(reader: impl Read, max_bytes: u64) -> Result<Self, SourceError> {
         let folder = std::env::temp_dir();
-        let failed = |source: io::Error| SourceError::Write { path: folder.clone(), source: Box::new(source) };
+        let failed = |source: io::Error| SourceError::write(&folder, source);
         let (mut file, path) =
             tempfile::Builder::new().prefix("phantomnet-input-").tempfile().map_err(failed)?.into_parts();
         let read = |source| SourceError::Read { path: STANDARD_INPUT.into(), n_rows: 0, source };

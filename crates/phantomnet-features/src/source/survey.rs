@@ -7,12 +7,11 @@ use arrow_array::{Array, ArrayRef, StringArray};
 
 use crate::events::{ColumnType, EventSchema, Origin, Place};
 use crate::source::ReadOptions;
-use crate::source::columns::Columns;
 use crate::source::error::SourceError;
-use crate::source::read::{Gathered, Reading, Table};
+use crate::source::read::{Gathered, Reading};
 use crate::source::reasons::{Mixture, is_given, place_in_words, why};
-use crate::source::row::{MAX_COLUMNS, Names, Row};
-use crate::source::scan::{FileEnd, Gather, Part, Visit};
+use crate::source::row::MAX_COLUMNS;
+use crate::source::scan::{FileEnd, Gather, Part};
 
 /// A column of text with at most so many different values has few.
 const FEW_VALUES: usize = 64;
@@ -82,50 +81,17 @@ fn add_texts(known: &mut BTreeSet<String>, texts: &StringArray) {
     }
 }
 
-/// Looks at the columns of blocks.
-pub(crate) struct Surveying<'a>(pub(crate) Table<'a>);
-
 /// What was seen of a block, by column of what was gathered.
 pub(crate) struct Surveyed {
     gathered: Gathered,
     columns: Vec<Seen<usize>>,
 }
 
-impl Surveying<'_> {
-    fn look(mut gathered: Gathered) -> Surveyed {
-        let columns = gathered.columns.iter().map(|(_, _, column)| Seen::of(&column.array)).collect();
-        gathered.forget_cells();
-        Surveyed { gathered, columns }
-    }
-}
-
-impl Visit for Surveying<'_> {
-    type Sink = Columns;
-    type Out = Surveyed;
-
-    fn names(&self) -> Names {
-        self.0.names()
-    }
-
-    fn mixed(&self) -> &[String] {
-        self.0.mixed()
-    }
-
-    fn sink(&self) -> Columns {
-        self.0.sink()
-    }
-
-    fn push(&self, sink: &mut Columns, row: &Row, text: &[u8], names: &Names) -> Result<(), String> {
-        self.0.push(sink, row, text, names)
-    }
-
-    fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> Surveyed {
-        Self::look(self.0.finish(sink, names, objects))
-    }
-
-    fn arrays(&self, columns: Vec<(String, ArrayRef)>, n_rows: usize) -> Surveyed {
-        Self::look(self.0.arrays(columns, n_rows))
-    }
+/// Looks at the columns of a block, and lets go of them.
+pub(crate) fn look(mut gathered: Gathered) -> Surveyed {
+    let columns = gathered.columns.iter().map(|(_, _, column)| Seen::of(&column.array)).collect();
+    gathered.forget_cells();
+    Surveyed { gathered, columns }
 }
 
 /// What was seen so far.

@@ -1,6 +1,6 @@
 //! A saved model on labelled events.
 
-use phantomnet_features::{EventReader, Expression, FeatureSet, Origin, Program, into_labels, into_matrix};
+use phantomnet_features::{EventReader, Expression, Origin, Program, into_labels, into_matrix};
 use phantomnet_model::{Matrix, Probabilities};
 use phantomnet_score::Scorer;
 
@@ -33,11 +33,10 @@ pub fn read_labelled(config: &Config, scorer: &Scorer, paths: &[String]) -> Resu
     let options = read_options(config)?;
     let (pipeline, schema) = (&scorer.bundle().pipeline, scorer.labelled_schema());
     let (label, arrow) = (&pipeline.label, schema.arrow());
-    let expressions = scorer.features().expressions().iter().map(|e| (&e.name, &e.sql));
     let program = Program {
         label: Expression::compile(&label.name, &label.expr, &arrow).map_err(expression_failure)?,
         weight: None,
-        features: FeatureSet::compile(expressions, &arrow).map_err(expression_failure)?,
+        features: scorer.features().clone(),
     };
     let reader = EventReader::open_as(&paths, &options, schema).map_err(source_failure)?;
     let evaluated = reader.evaluate(&program, &mut |_| ()).map_err(source_failure)?;

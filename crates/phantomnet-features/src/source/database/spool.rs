@@ -96,33 +96,28 @@ impl Piece {
         let (file, path) = tempfile::Builder::new()
             .prefix("phantomnet-rows-")
             .tempfile()
-            .map_err(|error| SourceError::Write { path: std::env::temp_dir(), source: Box::new(error) })?
+            .map_err(|error| SourceError::write(&std::env::temp_dir(), error))?
             .into_parts();
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties));
-        let writer =
-            writer.map_err(|error| SourceError::Write { path: path.to_path_buf(), source: Box::new(error) })?;
+        let writer = writer.map_err(|error| SourceError::write(&path, error))?;
         Ok(Self { path, schema: Arc::clone(schema), writer })
     }
 
     fn write(&mut self, arrays: Vec<ArrayRef>) -> Result<(), SourceError> {
-        let path = self.path.to_path_buf();
-        let failed = |source| SourceError::Write { path, source };
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|e| failed(Box::new(e)));
-        let batch = batch?;
-        let path = self.path.to_path_buf();
-        let failed = |error| SourceError::Write { path, source: Box::new(error) };
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+            .map_err(|error| SourceError::write(&self.path, error))?;
         self.writer
             .write(&batch)
             .and_then(|()| if self.writer.in_progress_size() > GROUP_BYTES { self.writer.flush() } else { Ok(()) })
-            .map_err(failed)
+            .map_err(|error| SourceError::write(&self.path, error))
     }
 
     fn close(self) -> Result<TempPath, SourceError> {
         let path = self.path;
         match self.writer.close() {
             Ok(_) => Ok(path),
-            Err(error) => Err(SourceError::Write { path: path.to_path_buf(), source: Box::new(error) }),
+            Err(error) => Err(SourceError::write(&path, error)),
         }
     }
 }
