@@ -9,8 +9,8 @@ use std::error::Error;
 use std::time::Instant;
 
 use phantomnet_features::{
-    Evaluated, EventReader, Expression, FeatureSet, Program, ReadOptions, into_matrix, learn_classes, learn_schema,
-    to_labels,
+    Evaluated, EventReader, Expression, FeatureSet, Program, ReadOptions, into_labels, into_matrix, learn_classes,
+    learn_schema,
 };
 use phantomnet_model::Matrix;
 
@@ -36,13 +36,13 @@ fn read(path: String) -> Result<(Matrix, Vec<bool>), Box<dyn Error>> {
     let schema = reader.schema().arrow();
     let features = FeatureSet::compile(features(json), &schema)?;
     let label = Expression::compile("is_attack", LABEL, &schema)?;
-    let Evaluated { program, labels, features, .. } = 
+    let Evaluated { program, labels, features, .. } =
         reader.evaluate(&Program { label, weight: None, features }, &mut |_| ())?;
     let classes = learn_classes(&program.label, &labels, None)?;
-    let labels = to_labels(&labels, &classes)?;
+    let labels = into_labels(labels, &classes)?;
     let rows: Vec<u32> = (0..labels.len() as u32).collect();
     let schema = learn_schema(&program.features, &features, &rows)?;
-    let labels = labels.into_iter().map(|label| label == Some(1)).collect();
+    let labels = labels.into_iter().map(|label| label == 1).collect();
     Ok((into_matrix(features, &schema)?, labels))
 }
 
