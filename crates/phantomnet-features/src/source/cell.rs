@@ -145,17 +145,16 @@ pub(crate) fn canonical_integer(text: &[u8]) -> Option<i64> {
 }
 
 /// What stands in a column of text for a cell. Numbers and values of JSON are written in one way, however the source spells them.
-pub(crate) fn as_text(kind: Kind, text: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(text);
+pub(crate) fn as_text(kind: Kind, text: &str) -> Cow<'_, str> {
     match kind {
-        Kind::JsonNumber if text.parse::<u64>().is_ok() => text,
-        Kind::JsonNumber => text.parse::<f64>().map_or(text, |number| format!("{number:?}").into()),
+        Kind::JsonNumber if text.parse::<u64>().is_ok() => text.into(),
+        Kind::JsonNumber => text.parse::<f64>().map_or(text.into(), |number| format!("{number:?}").into()),
         // What cannot be taken apart, being too deep, stays as it is.
-        Kind::Json => match serde_json::from_str::<serde_json::Value>(&text) {
+        Kind::Json => match serde_json::from_str::<serde_json::Value>(text) {
             Ok(value) => value.to_string().into(),
-            Err(_) => text,
+            Err(_) => text.into(),
         },
-        _ => text,
+        _ => text.into(),
     }
 }
 
@@ -180,7 +179,38 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
 
 /// Value in a number column; NaN stands for missing.
 pub(crate) fn number(text: &str) -> Option<f64> {
-    text.parse().ok()
+    decimal(text.as_bytes()).or_else(|| text.parse().ok())
+}
+
+/// Value of a plain decimal fraction, `-12.5`, of few enough digits that the value follows from one division.
+///
+/// Integers up to 2^53 and powers of ten up to 10^22 are exact in `f64`, so that their quotient is rounded only once and is the
+/// number that is nearest (W. D. Clinger, How to Read Floating Point Numbers Accurately, 1990).
+pub(crate) fn decimal(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // At most 15 digits and the point.
+    if digits.len() > POWERS.len() {
+        return None;
+    }
+    let mut integer = 0_u64;
+    let mut point = None;
+    for (i, &byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            integer = integer * 10 + u64::from(digit);
+        } else if byte == b'.' && point.is_none() {
+            point = Some(i);
+        } else {
+            return None;
+        }
+    }
+    let n_after = digits.len() - point.filter(|&i| i > 0)? - 1;
+    let value = integer as f64 / POWERS[n_after];
+    (n_after > 0).then_some(if is_negative { -value } else { value })
 }
 
 /// Value in a boolean column: `true` or `false` in any case.
@@ -196,6 +226,7 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -226,6 +257,41 @@ mod tests {
             kinds.add(Kind::Spelled, cell.as_bytes());
         }
         assert_eq!(kinds.column_type(), expected);
+    }
+
+    #[rstest]
+    #[case("0.5", Some(0.5))]
+    #[case("-12.125", Some(-12.125))]
+    #[case("007.50", Some(7.5))]
+    #[case("0.1", Some(0.1))]
+    #[case("99999999.9999999", Some(99_999_999.999_999_9))]
+    #[case("0.00000000000001", Some(1e-14))]
+    #[case("123456789.12345678", None)]
+    #[case("12", None)]
+    #[case("1.", None)]
+    #[case(".5", None)]
+    #[case("1.2.3", None)]
+    #[case("1.5e3", None)]
+    #[case("+1.5", None)]
+    #[case("-", None)]
+    #[case("", None)]
+    fn plain_decimals(#[case] text: &str, #[case] expected: Option<f64>) {
+        assert_eq!(decimal(text.as_bytes()), expected);
+    }
+
+    #[test]
+    fn a_negative_zero_keeps_its_sign() {
+        assert_eq!(decimal(b"-0.0").map(f64::to_bits), Some((-0.0_f64).to_bits()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_decimal_is_the_number_it_spells(text in "-?[0-9]{1,9}\\.[0-9]{1,9}") {
+            if let Some(value) = decimal(text.as_bytes()) {
+                prop_assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits());
+                prop_assert_eq!(spelled(text.as_bytes()), Kind::Number);
+            }
+        }
     }
 
     #[rstest]

@@ -5,17 +5,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder};
+use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
-use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use crate::events::{ColumnType, EventSchema};
 use crate::source::cell::{self, Kind, Kinds};
 use crate::source::excerpt::visible;
-use crate::source::row::Row;
+use crate::source::row::{Row, Source};
 
 /// What is known of a column before its cells are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,15 +68,7 @@ enum Cells {
     Integer(PrimitiveBuilder<Int64Type>),
     Number(PrimitiveBuilder<Float64Type>),
     Boolean(BooleanBuilder),
-    Text(Texts),
-}
-
-/// Text whose encoding is checked once for all cells.
-#[derive(Debug)]
-struct Texts {
-    values: Vec<u8>,
-    offsets: Vec<i32>,
-    nulls: NullBufferBuilder,
+    Text(StringBuilder),
 }
 
 /// A finished column.
@@ -99,16 +90,16 @@ impl Columns {
     pub(crate) fn push(
         &mut self,
         row: &Row,
-        source: &[u8],
+        source: Source<'_>,
         plan: impl Fn(usize) -> Plan,
         strict: bool,
     ) -> Result<(), Misfit> {
         if strict {
             for cell in &row.cells {
                 let Plan { column_type: Some(column_type), given: true } = plan(cell.column) else { continue };
-                let text = || String::from_utf8_lossy(row.bytes(cell, source)).into_owned();
-                if cell.kind != Kind::Null && !cell::parses(&text(), column_type) {
-                    return Err(Misfit { column: cell.column, text: text() });
+                let text = row.text(cell, source);
+                if cell.kind != Kind::Null && !cell::parses(text, column_type) {
+                    return Err(Misfit { column: cell.column, text: text.to_owned() });
                 }
             }
         }
@@ -124,7 +115,7 @@ impl Columns {
             if column.n_cells < self.n_rows {
                 column.cells.pad(self.n_rows);
             }
-            column.push(cell.kind, row.bytes(cell, source));
+            column.push(cell.kind, row.text(cell, source));
             column.n_cells = self.n_rows + 1;
         }
         self.n_rows += 1;
@@ -146,7 +137,7 @@ impl Columns {
 }
 
 impl Column {
-    fn push(&mut self, kind: Kind, text: &[u8]) {
+    fn push(&mut self, kind: Kind, text: &str) {
         if kind == Kind::Null {
             return self.cells.push_null();
         }
@@ -154,7 +145,7 @@ impl Column {
             let n_nulls = self.cells.len();
             let column_type = self.plan.column_type.unwrap_or_else(|| {
                 let mut kinds = Kinds::default();
-                kinds.add(kind, text);
+                kinds.add(kind, text.as_bytes());
                 kinds.column_type()
             });
             self.cells = Cells::of(column_type);
@@ -164,26 +155,25 @@ impl Column {
     }
 
     /// A cell that does not parse is NULL and counted.
-    fn push_given(&mut self, kind: Kind, text: &[u8]) {
-        let string = std::str::from_utf8(text).unwrap_or_default();
+    fn push_given(&mut self, kind: Kind, text: &str) {
         let parsed = match &mut self.cells {
             Cells::Integer(integers) => {
-                let value = cell::canonical_integer(text).or_else(|| cell::integer(string));
+                let value = cell::canonical_integer(text.as_bytes()).or_else(|| cell::integer(text));
                 integers.append_option(value);
                 value.is_some()
             }
             Cells::Number(numbers) => {
-                let value = cell::number(string);
+                let value = cell::number(text);
                 numbers.append_option(value.filter(|x| !x.is_nan()));
                 value.is_some()
             }
             Cells::Boolean(booleans) => {
-                let value = cell::boolean(string);
+                let value = cell::boolean(text);
                 booleans.append_option(value);
                 value.is_some()
             }
             Cells::Text(texts) => {
-                texts.push(kind, text);
+                push_text(texts, kind, text);
                 true
             }
             Cells::None | Cells::Nulls(_) => true,
@@ -192,33 +182,37 @@ impl Column {
     }
 
     /// A cell that does not fit is NULL; the kinds that were seen tell.
-    fn push_guessed(&mut self, kind: Kind, text: &[u8]) {
+    fn push_guessed(&mut self, kind: Kind, text: &str) {
         match &mut self.cells {
             Cells::Integer(integers) => {
-                let value = if kind.may_be_integer() { cell::canonical_integer(text) } else { None };
+                let value = if kind.may_be_integer() { cell::canonical_integer(text.as_bytes()) } else { None };
                 integers.append_option(value);
                 match value {
                     Some(_) => self.kinds.add_integer(),
-                    None => self.kinds.add(kind, text),
+                    None => self.kinds.add(kind, text.as_bytes()),
                 }
             }
             Cells::Number(numbers) => {
-                let known = if kind == Kind::Spelled { cell::spelled(text) } else { kind };
-                self.kinds.add(known, text);
-                let value = matches!(known, Kind::Integer | Kind::Number | Kind::JsonNumber)
-                    .then(|| std::str::from_utf8(text).ok().and_then(cell::number))
-                    .flatten();
+                let decimal = if kind == Kind::Spelled { cell::decimal(text.as_bytes()) } else { None };
+                let known = match (kind, decimal) {
+                    (_, Some(_)) => Kind::Number,
+                    (Kind::Spelled, None) => cell::spelled(text.as_bytes()),
+                    (kind, None) => kind,
+                };
+                self.kinds.add(known, text.as_bytes());
+                let is_number = matches!(known, Kind::Integer | Kind::Number | Kind::JsonNumber);
+                let value = if is_number { decimal.or_else(|| cell::number(text)) } else { None };
                 numbers.append_option(value.filter(|x| !x.is_nan()));
             }
             Cells::Boolean(booleans) => {
-                self.kinds.add(kind, text);
+                self.kinds.add(kind, text.as_bytes());
                 let is_boolean = matches!(kind, Kind::Boolean | Kind::Spelled);
-                let value = std::str::from_utf8(text).ok().filter(|_| is_boolean).and_then(cell::boolean);
+                let value = if is_boolean { cell::boolean(text) } else { None };
                 booleans.append_option(value);
             }
             Cells::Text(texts) => {
                 self.kinds.add_text();
-                texts.push(kind, text);
+                push_text(texts, kind, text);
             }
             Cells::None | Cells::Nulls(_) => {}
         }
@@ -235,7 +229,7 @@ impl Column {
             Cells::Integer(mut integers) => Arc::new(integers.finish()),
             Cells::Number(mut numbers) => Arc::new(numbers.finish()),
             Cells::Boolean(mut booleans) => Arc::new(booleans.finish()),
-            Cells::Text(texts) => texts.finish(),
+            Cells::Text(mut texts) => Arc::new(texts.finish()),
         };
         Finished { array, kinds: self.kinds, n_unparsed: self.n_unparsed, is_present }
     }
@@ -247,7 +241,7 @@ impl Cells {
             ColumnType::Integer => Self::Integer(PrimitiveBuilder::new()),
             ColumnType::Number => Self::Number(PrimitiveBuilder::new()),
             ColumnType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            ColumnType::Text => Self::Text(Texts::new()),
+            ColumnType::Text => Self::Text(StringBuilder::new()),
         }
     }
 
@@ -259,7 +253,7 @@ impl Cells {
             Self::Integer(integers) => integers.len(),
             Self::Number(numbers) => numbers.len(),
             Self::Boolean(booleans) => booleans.len(),
-            Self::Text(texts) => texts.offsets.len() - 1,
+            Self::Text(texts) => texts.len(),
         }
     }
 
@@ -272,7 +266,7 @@ impl Cells {
             Self::Integer(integers) => integers.append_nulls(n),
             Self::Number(numbers) => numbers.append_nulls(n),
             Self::Boolean(booleans) => booleans.append_nulls(n),
-            Self::Text(texts) => texts.push_nulls(n),
+            Self::Text(texts) => texts.append_nulls(n),
         }
     }
 
@@ -281,32 +275,11 @@ impl Cells {
     }
 }
 
-impl Texts {
-    fn new() -> Self {
-        Self { values: Vec::new(), offsets: vec![0], nulls: NullBufferBuilder::new(0) }
-    }
-
-    fn push(&mut self, kind: Kind, text: &[u8]) {
-        match kind {
-            Kind::JsonNumber | Kind::Json => self.values.extend_from_slice(cell::as_text(kind, text).as_bytes()),
-            _ => self.values.extend_from_slice(text),
-        }
-        self.offsets.push(self.values.len() as i32);
-        self.nulls.append_non_null();
-    }
-
-    fn push_nulls(&mut self, n: usize) {
-        let end = self.values.len() as i32;
-        self.offsets.extend(std::iter::repeat_n(end, n));
-        self.nulls.append_n_nulls(n);
-    }
-
-    /// A block holds far less than the 2 GiB that offsets can count.
-    fn finish(mut self) -> ArrayRef {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        let nulls = self.nulls.finish();
-        let array = StringArray::try_new(offsets, self.values.into(), nulls);
-        Arc::new(array.expect("records are checked to be UTF-8, and cells end where characters do"))
+/// A block holds far less than the 2 GiB that a column of text can.
+fn push_text(texts: &mut StringBuilder, kind: Kind, text: &str) {
+    match kind {
+        Kind::JsonNumber | Kind::Json => texts.append_value(cell::as_text(kind, text)),
+        _ => texts.append_value(text),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::source::http::{
 };
 use crate::source::json::{self, Flattener, JsonError};
 use crate::source::layout::Layout;
-use crate::source::row::{Names, Row};
+use crate::source::row::{Names, Row, Source};
 use crate::source::zeek::{self, ZeekLayout};
 
 /// What comes next.
@@ -120,8 +120,8 @@ impl Decoder {
     }
 
     /// Takes note of a new text; places in another are forgotten.
-    pub(crate) fn begin(&mut self, text: &[u8]) {
-        self.is_utf8 = simdutf8::basic::from_utf8(text).is_ok();
+    pub(crate) fn begin(&mut self, text: Source<'_>) {
+        self.is_utf8 = text.is_utf8();
         self.searched = 0..0;
     }
 

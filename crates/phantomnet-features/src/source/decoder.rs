@@ -9,7 +9,7 @@ use crate::events::{ColumnType, EventSchema};
 use crate::source::cell::{self, Kind};
 use crate::source::decode::{Decoder, Step};
 use crate::source::layout::Layout;
-use crate::source::row::Names;
+use crate::source::row::{Names, Source};
 
 /// Why a line holds no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +83,7 @@ impl LineDecoder {
         if !line[span.next..].iter().all(is_between) {
             return Err(Reason(format!("more than one record: another begins at byte {}", span.next + 1)));
         }
-        let row = &self.decoder.row;
+        let (row, source) = (&self.decoder.row, Source::unchecked(line));
         self.cells.fill(None);
         for (i, cell) in row.cells.iter().enumerate() {
             self.cells[cell.column] = Some(i);
@@ -94,7 +94,7 @@ impl LineDecoder {
             .zip(&self.types)
             .map(|(cell, column_type)| {
                 let cell = cell.map(|i| &row.cells[i]).filter(|cell| cell.kind != Kind::Null);
-                one(cell.map(|cell| (cell.kind, row.bytes(cell, line))), *column_type)
+                one(cell.map(|cell| (cell.kind, row.text(cell, source))), *column_type)
             })
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(1));
@@ -104,8 +104,8 @@ impl LineDecoder {
 }
 
 /// An array of one cell.
-fn one(cell: Option<(Kind, &[u8])>, column_type: ColumnType) -> ArrayRef {
-    let text = cell.and_then(|(_, text)| std::str::from_utf8(text).ok());
+fn one(cell: Option<(Kind, &str)>, column_type: ColumnType) -> ArrayRef {
+    let text = cell.map(|(_, text)| text);
     match column_type {
         ColumnType::Integer => Arc::new(Int64Array::from_iter([text.and_then(cell::integer)])),
         ColumnType::Number => {

@@ -531,11 +531,7 @@ mod tests {
         let text =
             |cell: &crate::source::row::Cell| String::from_utf8(row.bytes(cell, line.as_bytes()).to_vec()).unwrap();
         let cell = |cell: &crate::source::row::Cell| {
-            (
-                names.as_slice()[cell.column].clone(),
-                cell.kind,
-                cell::as_text(cell.kind, text(cell).as_bytes()).into_owned(),
-            )
+            (names.as_slice()[cell.column].clone(), cell.kind, cell::as_text(cell.kind, &text(cell)).into_owned())
         };
         Ok((row.cells.iter().map(cell).collect(), end))
     }

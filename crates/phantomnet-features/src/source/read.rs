@@ -16,7 +16,7 @@ use crate::source::database::{DatabaseSource, Spool};
 use crate::source::excerpt::visible;
 use crate::source::open::Head;
 use crate::source::reasons::{Mixture, nearly_numbers};
-use crate::source::row::{MAX_COLUMNS, Names, Row};
+use crate::source::row::{MAX_COLUMNS, Names, Row, Source};
 use crate::source::scan::{self, FileEnd, Gather, Part, Visit, decode_head, scan};
 use crate::source::{ReadOptions, ReadProgress, SourceError, path};
 
@@ -413,8 +413,8 @@ impl<O: Send, F: Fn(Gathered) -> O + Sync> Visit for Then<'_, F> {
         self.table.sink()
     }
 
-    fn push(&self, sink: &mut Columns, row: &Row, text: &[u8], names: &Names) -> Result<(), String> {
-        self.table.push(sink, row, text, names)
+    fn push(&self, sink: &mut Columns, row: &Row, source: Source<'_>, names: &Names) -> Result<(), String> {
+        self.table.push(sink, row, source, names)
     }
 
     fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> O {
@@ -442,10 +442,10 @@ impl Visit for Table<'_> {
         Columns::default()
     }
 
-    fn push(&self, sink: &mut Columns, row: &Row, text: &[u8], names: &Names) -> Result<(), String> {
+    fn push(&self, sink: &mut Columns, row: &Row, source: Source<'_>, names: &Names) -> Result<(), String> {
         let names = names.as_slice();
         let plan = |column: usize| self.plan(&names[column]);
-        sink.push(row, text, plan, self.strict).map_err(|misfit| misfit.reason(names, plan))
+        sink.push(row, source, plan, self.strict).map_err(|misfit| misfit.reason(names, plan))
     }
 
     fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> Gathered {

@@ -47,6 +47,25 @@ impl Row {
         self.cells.push(Cell { column, kind, is_copy: true, start, end: self.scratch.len() });
     }
 
+    /// Text of a cell of a record of `source`; none for NULL.
+    ///
+    /// # Panics
+    /// When the record is not UTF-8 and has not been mended, which no record of a decoder is.
+    pub(crate) fn text<'a>(&'a self, cell: &Cell, source: Source<'a>) -> &'a str {
+        let text = match (cell.is_copy, self.mended.is_empty()) {
+            (true, _) => &self.scratch,
+            (false, false) => &self.mended,
+            (false, true) => match source.text {
+                Some(text) => text,
+                None => {
+                    return std::str::from_utf8(&source.bytes[cell.start..cell.end])
+                        .expect("records are checked to be UTF-8, and cells end where characters do");
+                }
+            },
+        };
+        &text[cell.start..cell.end]
+    }
+
     /// Bytes of a cell of a record of `source`; none for NULL.
     pub(crate) fn bytes<'a>(&'a self, cell: &Cell, source: &'a [u8]) -> &'a [u8] {
         let base = match (cell.is_copy, self.mended.is_empty()) {
@@ -55,6 +74,29 @@ impl Row {
             (false, false) => self.mended.as_bytes(),
         };
         &base[cell.start..cell.end]
+    }
+}
+
+/// The text that records are taken from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The same, if it is UTF-8 throughout: then it need not be checked once more for each cell.
+    text: Option<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, text: simdutf8::basic::from_utf8(bytes).ok() }
+    }
+
+    /// Some text, of which only the records that are taken from it are checked.
+    pub(crate) fn unchecked(bytes: &'a [u8]) -> Self {
+        Self { bytes, text: None }
+    }
+
+    pub(crate) fn is_utf8(self) -> bool {
+        self.text.is_some()
     }
 }
 

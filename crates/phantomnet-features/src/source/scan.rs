@@ -20,7 +20,7 @@ use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::open::{Content, Head};
 use crate::source::parquet;
-use crate::source::row::{Names, Row};
+use crate::source::row::{Names, Row, Source};
 
 /// Blocks of one file that are being worked on at most.
 const BLOCKS_IN_FLIGHT: usize = 4;
@@ -41,7 +41,7 @@ pub(crate) trait Visit: Sync {
     fn sink(&self) -> Self::Sink;
 
     /// Takes a record, or tells why it is rejected.
-    fn push(&self, sink: &mut Self::Sink, row: &Row, text: &[u8], names: &Names) -> Result<(), String>;
+    fn push(&self, sink: &mut Self::Sink, row: &Row, source: Source<'_>, names: &Names) -> Result<(), String>;
 
     /// `objects`: names that had objects of JSON.
     fn finish(&self, sink: Self::Sink, names: &Names, objects: Vec<String>) -> Self::Out;
@@ -313,7 +313,8 @@ fn read_blocks(
 fn decode<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, bytes: &[u8], ended: bool) -> Decoded<V::Out> {
     let mut decoder =
         Decoder::new(head.layout(), head.terminator, options.max_line_bytes, visit.names(), visit.mixed());
-    decoder.begin(bytes);
+    let source = Source::new(bytes);
+    decoder.begin(source);
     let mut sink = visit.sink();
     let mut starts = Vec::new();
     let mut rejected = Vec::new();
@@ -328,7 +329,7 @@ fn decode<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, bytes: &[u8],
         }
         match decoder.step(bytes, at, ended) {
             Step::Record(span) => {
-                match visit.push(&mut sink, &decoder.row, bytes, &decoder.names) {
+                match visit.push(&mut sink, &decoder.row, source, &decoder.names) {
                     Ok(()) => starts.push((span.line as u32, span.start as u32)),
                     Err(reason) => reject(span, reason),
                 }

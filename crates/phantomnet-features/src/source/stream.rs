@@ -12,7 +12,7 @@ use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::layout::{Layout, NoLayout, read_layout};
 use crate::source::open::{Content, Head};
-use crate::source::row::Names;
+use crate::source::row::{Names, Source};
 use crate::source::sniff::sniff;
 use crate::source::text::{Next, Text};
 use crate::source::{Format, ReadOptions};
@@ -171,7 +171,7 @@ impl<R: BufRead> EventStream<R> {
             match next {
                 Next::Record(span) => {
                     n_bytes += span.end - span.start;
-                    match columns.push(&decoder.row, self.text.source(), plan, self.reject_misfits) {
+                    match columns.push(&decoder.row, Source::unchecked(self.text.source()), plan, self.reject_misfits) {
                         Ok(()) => {
                             lines.push(String::from_utf8_lossy(self.text.bytes(span)).into_owned());
                             places.push(place(&self.text, span));
