@@ -120,12 +120,12 @@ impl FeatureValues {
 struct Coded {
     codes: Vec<u32>,
     // Looked up, and iterated in the order of insertion: hash order plays no part.
-    distinct: IndexSet<String>,
+    distinct: IndexSet<String, foldhash::fast::RandomState>,
 }
 
 impl Coded {
     fn of<'a>(texts: impl Iterator<Item = Option<&'a str>>) -> Self {
-        let mut coded = Self { codes: Vec::with_capacity(texts.size_hint().0), distinct: IndexSet::new() };
+        let mut coded = Self { codes: Vec::with_capacity(texts.size_hint().0), distinct: IndexSet::default() };
         let mut last: Option<(&str, u32)> = None;
         for text in texts {
             let code = match (text, last) {
