@@ -7,6 +7,9 @@ use memchr::{memchr, memrchr};
 /// Bytes kept of a line that is too long to be held; what is shown of it is no longer.
 const KEPT_OF_LONG_LINE: usize = 1024;
 
+/// Bytes by which memory grows when files are read.
+const READ_BYTES: usize = 256 * 1024;
+
 /// Some bytes of a text.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -35,8 +38,10 @@ pub(crate) struct Cutter<R> {
     terminator: u8,
     block_bytes: usize,
     max_record_bytes: usize,
-    /// Read and not given yet.
-    carry: Vec<u8>,
+    /// Begins with what has been read and not given yet; the rest is there to be read into.
+    buffer: Vec<u8>,
+    /// Bytes that have been read and not given yet.
+    n_carried: usize,
     /// Bytes of the text given.
     given: u64,
     state: State,
@@ -53,41 +58,40 @@ enum State {
 impl<R: Read> Cutter<R> {
     pub(crate) fn new(reader: R, terminator: u8, block_bytes: usize, max_record_bytes: usize) -> Self {
         let block_bytes = block_bytes.max(1);
-        let (carry, given) = (Vec::new(), 0);
-        Self { reader, terminator, block_bytes, max_record_bytes, carry, given, state: State::Reading }
+        let (buffer, n_carried, given, state) = (Vec::new(), 0, 0, State::Reading);
+        Self { reader, terminator, block_bytes, max_record_bytes, buffer, n_carried, given, state }
     }
 
     pub(crate) fn into_reader(self) -> R {
         self.reader
     }
 
-    /// The next block; `None` after the last one.
+    /// The next block; `None` after the last one. `spare` is memory to read into, such as that of a block that is done with: what
+    /// it holds does not matter.
     ///
     /// # Errors
     /// When the system cannot read. Content that is broken, as of a compressed file that was cut off, is a block that says so.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Block>> {
+    pub(crate) fn next(&mut self, spare: Vec<u8>) -> io::Result<Option<Block>> {
         loop {
-            if self.state == State::Reading && self.carry.len() < self.block_bytes {
+            if self.state == State::Reading && self.n_carried < self.block_bytes {
                 self.fill()?;
                 continue;
             }
-            let cut = memrchr(self.terminator, &self.carry).map(|i| i + 1);
+            let cut = memrchr(self.terminator, self.carried()).map(|i| i + 1);
             match (&self.state, cut) {
                 (State::Done, _) => return Ok(None),
                 (State::Ended, _) => {
                     self.state = State::Done;
-                    let length = self.carry.len();
-                    return Ok(Some(self.give(length, BlockKind::Last)));
+                    return Ok(Some(self.give(self.n_carried, BlockKind::Last, spare)));
                 }
-                (_, Some(length)) => return Ok(Some(self.give(length, BlockKind::Lines))),
+                (_, Some(length)) => return Ok(Some(self.give(length, BlockKind::Lines, spare))),
                 (State::Damaged(why), None) => {
                     let kind = BlockKind::Damaged(why.clone());
                     self.state = State::Done;
-                    let length = self.carry.len();
-                    return Ok(Some(self.give(length, kind)));
+                    return Ok(Some(self.give(self.n_carried, kind, spare)));
                 }
-                (State::Reading, None) if self.carry.len() > self.max_record_bytes.max(KEPT_OF_LONG_LINE) + 1 => {
-                    let mut block = self.give(KEPT_OF_LONG_LINE, BlockKind::LongLine);
+                (State::Reading, None) if self.n_carried > self.max_record_bytes.max(KEPT_OF_LONG_LINE) + 1 => {
+                    let mut block = self.give(KEPT_OF_LONG_LINE, BlockKind::LongLine, spare);
                     self.skip_line()?;
                     block.end = self.given;
                     return Ok(Some(block));
@@ -97,9 +101,17 @@ impl<R: Read> Cutter<R> {
         }
     }
 
-    fn give(&mut self, length: usize, kind: BlockKind) -> Block {
-        let rest = self.carry.split_off(length);
-        let bytes = std::mem::replace(&mut self.carry, rest);
+    fn carried(&self) -> &[u8] {
+        &self.buffer[..self.n_carried]
+    }
+
+    fn give(&mut self, length: usize, kind: BlockKind, spare: Vec<u8>) -> Block {
+        let mut bytes = std::mem::replace(&mut self.buffer, spare);
+        let rest = length..self.n_carried;
+        self.n_carried = rest.len();
+        self.make_room(rest.len());
+        self.buffer[..rest.len()].copy_from_slice(&bytes[rest]);
+        bytes.truncate(length);
         self.given += length as u64;
         Block { bytes, kind, end: self.given }
     }
@@ -107,13 +119,14 @@ impl<R: Read> Cutter<R> {
     /// Lets go of everything up to the next terminator.
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
-            if let Some(end) = memchr(self.terminator, &self.carry) {
-                self.carry.drain(..=end);
+            if let Some(end) = memchr(self.terminator, self.carried()) {
+                self.buffer.copy_within(end + 1..self.n_carried, 0);
+                self.n_carried -= end + 1;
                 self.given += end as u64 + 1;
                 return Ok(());
             }
-            self.given += self.carry.len() as u64;
-            self.carry.clear();
+            self.given += self.n_carried as u64;
+            self.n_carried = 0;
             if self.state != State::Reading {
                 return Ok(());
             }
@@ -123,17 +136,37 @@ impl<R: Read> Cutter<R> {
 
     /// Reads more, at least a byte or the end.
     fn fill(&mut self) -> io::Result<()> {
-        let start = self.carry.len();
+        let start = self.n_carried;
         // Lines longer than a block come in by doubling, so that what is moved stays linear.
-        let wanted = self.block_bytes.saturating_sub(start).max(start).max(1);
-        self.carry.reserve(wanted);
-        match self.reader.by_ref().take(wanted as u64).read_to_end(&mut self.carry) {
-            Ok(_) if self.carry.len() == start => self.state = State::Ended,
-            Ok(_) => {}
-            Err(error) if is_damage(&error) => self.state = State::Damaged(error.to_string()),
-            Err(error) => return Err(error),
+        let end = start + self.block_bytes.saturating_sub(start).max(start).max(1);
+        while self.n_carried < end {
+            if self.n_carried == self.buffer.len() {
+                // Most files are small.
+                self.make_room(end.min(self.n_carried + READ_BYTES));
+            }
+            let room = self.n_carried..end.min(self.buffer.len());
+            match self.reader.read(&mut self.buffer[room]) {
+                Ok(0) => break,
+                Ok(n) => self.n_carried += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_damage(&error) => {
+                    self.state = State::Damaged(error.to_string());
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.n_carried == start {
+            self.state = State::Ended;
         }
         Ok(())
+    }
+
+    /// Has the buffer hold `end` bytes at least.
+    fn make_room(&mut self, end: usize) {
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
     }
 }
 

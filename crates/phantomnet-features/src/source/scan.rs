@@ -143,14 +143,15 @@ pub(crate) fn scan<V: Visit>(
     let (to_work, jobs) = channel::<(usize, (usize, usize), Block)>();
     let jobs = Mutex::new(jobs);
     let (report, messages) = channel::<Message<V::Out>>();
-    let (token_senders, tokens): (Vec<Sender<()>>, Vec<Receiver<()>>) = (0..n_readers).map(|_| channel()).unzip();
-    for sender in &token_senders {
+    // The memory of blocks that are done with goes back to their reader, which waits for it: it is read into again.
+    let (spare_senders, spares): (Vec<_>, Vec<_>) = (0..n_readers).map(|_| channel::<Vec<u8>>()).unzip();
+    for sender in &spare_senders {
         for _ in 0..BLOCKS_IN_FLIGHT {
-            let _ = sender.send(());
+            let _ = sender.send(Vec::new());
         }
     }
     std::thread::scope(|scope| {
-        for (reader, tokens) in tokens.into_iter().enumerate() {
+        for (reader, spares) in spares.into_iter().enumerate() {
             let (to_work, report, next_file, stop) = (to_work.clone(), report.clone(), &next_file, &stop);
             scope.spawn(move || {
                 loop {
@@ -161,16 +162,15 @@ pub(crate) fn scan<V: Visit>(
                     }
                     let mut index = 0;
                     let result = read_blocks(head, options, &mut |block| {
-                        if tokens.recv().is_err() || stop.load(Ordering::Relaxed) {
-                            return false;
-                        }
+                        let spare = spares.recv().ok().filter(|_| !stop.load(Ordering::Relaxed))?;
                         let at = (file, index);
                         index += 1;
                         if head.layout().spans_lines() || !matches!(block.kind, BlockKind::Lines | BlockKind::Last) {
-                            report.send(Message::Block { at, reader, block, decoded: None }).is_ok()
+                            report.send(Message::Block { at, reader, block, decoded: None }).ok()?;
                         } else {
-                            to_work.send((reader, at, block)).is_ok()
+                            to_work.send((reader, at, block)).ok()?;
                         }
+                        Some(spare)
                     });
                     let _ = report.send(Message::End { file, n_blocks: index, result });
                 }
@@ -199,10 +199,10 @@ pub(crate) fn scan<V: Visit>(
             });
         }
         drop(report);
-        let outcome = put_together(heads, options, visit, gather, &messages, &token_senders);
+        let outcome = put_together(heads, options, visit, gather, &messages, &spare_senders);
         stop.store(true, Ordering::Relaxed);
-        // Readers that wait for a token go on to see that they are to stop.
-        drop(token_senders);
+        // Readers that wait for memory go on to see that they are to stop.
+        drop(spare_senders);
         drop(messages);
         outcome
     })
@@ -215,7 +215,7 @@ fn put_together<V: Visit>(
     visit: &V,
     gather: &mut dyn Gather<V::Out>,
     messages: &Receiver<Message<V::Out>>,
-    tokens: &[Sender<()>],
+    spares: &[Sender<Vec<u8>>],
 ) -> Result<(), SourceError> {
     let mut blocks = BTreeMap::new();
     let mut ends = BTreeMap::new();
@@ -228,8 +228,8 @@ fn put_together<V: Visit>(
         let mut index = 0;
         loop {
             if let Some((reader, block, decoded)) = blocks.remove(&(file, index)) {
-                join.take(block, decoded, gather)?;
-                let _ = tokens.get(reader).map(|sender: &Sender<()>| sender.send(()));
+                let spare = join.take(block, decoded, gather)?;
+                let _ = spares.get(reader).map(|sender: &Sender<_>| sender.send(spare));
                 index += 1;
             } else if ends.get(&file).is_some_and(|(n_blocks, _)| *n_blocks == index)
                 && let Some((_, end)) = ends.remove(&file)
@@ -270,8 +270,7 @@ fn scan_inline<V: Visit>(
             let is_line = matches!(block.kind, BlockKind::Lines | BlockKind::Last) && !head.layout().spans_lines();
             let ended = block.kind == BlockKind::Last;
             let decoded = (is_line && join.is_clear()).then(|| decode(head, options, visit, &block.bytes, ended));
-            failed = join.take(block, decoded, gather).err();
-            failed.is_none()
+            join.take(block, decoded, gather).map_err(|error| failed = Some(error)).ok()
         });
         if let Some(error) = failed {
             return Err(error);
@@ -281,18 +280,19 @@ fn scan_inline<V: Visit>(
     Ok(())
 }
 
-/// Reads a file block by block, until `take` wants no more.
+/// Reads a file block by block, until `take` wants no more; it gives memory to read further into.
 fn read_blocks(
     head: &Head,
     options: &ReadOptions,
-    take: &mut dyn FnMut(Block) -> bool,
+    take: &mut dyn FnMut(Block) -> Option<Vec<u8>>,
 ) -> Result<FileEnd, SourceError> {
     let failed = |source| SourceError::Read { path: head.path.clone(), n_rows: 0, source };
     let content = Content::open(&head.path, options, head.encoding)?;
     let mut cutter = Cutter::new(content, head.terminator, options.block_bytes, options.max_line_bytes);
     let mut damage = None;
     let mut n_header = head.start as usize;
-    while let Some(mut block) = cutter.next().map_err(failed)? {
+    let mut spare = Vec::new();
+    while let Some(mut block) = cutter.next(spare).map_err(failed)? {
         let n_skipped = n_header.min(block.bytes.len());
         if n_skipped > 0 {
             block.bytes.drain(..n_skipped);
@@ -301,9 +301,8 @@ fn read_blocks(
         if let BlockKind::Damaged(why) = &block.kind {
             damage = Some(why.clone());
         }
-        if !take(block) {
-            break;
-        }
+        let Some(given) = take(block) else { break };
+        spare = given;
     }
     let (n_bytes, digest) = cutter.into_reader().measure();
     Ok(FileEnd { n_bytes, digest, damage, warning: None })
@@ -389,12 +388,13 @@ impl<'a, V: Visit> Join<'a, V> {
         self.rest.is_empty()
     }
 
+    /// Takes the next block, and returns its memory.
     fn take(
         &mut self,
         block: Block,
         decoded: Option<Decoded<V::Out>>,
         gather: &mut dyn Gather<V::Out>,
-    ) -> Result<(), SourceError> {
+    ) -> Result<Vec<u8>, SourceError> {
         let reason = match block.kind {
             BlockKind::Lines | BlockKind::Last => {
                 let ended = block.kind == BlockKind::Last;
@@ -409,7 +409,10 @@ impl<'a, V: Visit> Join<'a, V> {
                         decode(self.head, self.options, self.visit, &bytes, ended)
                     }
                 };
-                return self.give(&bytes, decoded, gather);
+                self.give(&bytes, decoded, gather)?;
+                // Not that of a line beyond all measure.
+                bytes.shrink_to(2 * self.options.block_bytes);
+                return Ok(bytes);
             }
             BlockKind::LongLine => format!("longer than {} bytes", self.options.max_line_bytes),
             BlockKind::Damaged(why) => format!("the file cannot be read beyond this: {why}"),
@@ -425,7 +428,7 @@ impl<'a, V: Visit> Join<'a, V> {
         decoded.n_lines = 1;
         self.give(&[], decoded, gather)?;
         self.offset = block.end;
-        Ok(())
+        Ok(block.bytes)
     }
 
     fn give(
