@@ -4,7 +4,9 @@
 //! and the next delimiter belongs to the field. At the end of a physical line there are thus two states, inside a quote
 //! or not, and a record ends where the second is reached.
 
-use memchr::{memchr, memchr_iter};
+use std::ops::Range;
+
+use memchr::memchr;
 
 use crate::source::cell::Kind;
 use crate::source::row::{Row, push_lossy};
@@ -50,48 +52,16 @@ pub(crate) fn split(
     columns: &[Option<usize>],
     row: &mut Row,
 ) -> Result<usize, usize> {
-    let record = &source[at..end];
-    let (delimiters, quotes) = (u64::from(delimiter) * LOW_BITS, u64::from(b'"') * LOW_BITS);
-    let mut n_fields = 0;
-    let mut start = at;
-    // Fields are short, so that eight bytes at a time are faster than a search for each delimiter.
-    let (words, rest) = record.as_chunks::<8>();
-    let mut field_ends = |start: &mut usize, mut hits: u64, word_at: usize| {
-        while hits != 0 {
-            let stop = word_at + hits.trailing_zeros() as usize / 8;
-            push(*start, stop, columns.get(n_fields), row);
-            n_fields += 1;
-            *start = stop + 1;
-            hits &= hits - 1;
-        }
-    };
-    let mut has_quote = false;
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let (hits, quotes) = (zero_bytes(word ^ delimiters), zero_bytes(word ^ quotes));
-        // Bits below the first quote.
-        field_ends(&mut start, hits & (quotes & quotes.wrapping_neg()).wrapping_sub(1), at + 8 * i);
-        if quotes != 0 {
-            has_quote = true;
-            break;
-        }
-    }
-    if !has_quote && memchr(b'"', rest).is_none() {
-        for stop in memchr_iter(delimiter, rest).map(|i| end - rest.len() + i).chain([end]) {
-            push(start, stop, columns.get(n_fields), row);
-            n_fields += 1;
-            start = stop + 1;
-        }
-        return Ok(n_fields);
-    }
+    let mut delimiters = Delimiters::new(source, delimiter);
+    let (mut n_fields, mut start) = (0, at);
     loop {
-        let rest = &source[start..end];
-        if rest.first() != Some(&b'"') {
-            let stop = memchr(delimiter, rest).map_or(end, |i| start + i);
-            push(start, stop, columns.get(n_fields), row);
-            start = stop;
+        let column = columns.get(n_fields);
+        if start < end && source[start] == b'"' {
+            start = quoted(source, start + 1, end, delimiter, column, row).ok_or(n_fields)?;
         } else {
-            start = quoted(source, start + 1, end, delimiter, columns.get(n_fields), row).ok_or(n_fields)?;
+            let stop = delimiters.next(start).min(end);
+            push(start, stop, column, row);
+            start = stop;
         }
         n_fields += 1;
         if start == end {
@@ -101,13 +71,63 @@ pub(crate) fn split(
     }
 }
 
-/// One in each byte.
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+/// Finds delimiters. Fields are short, so that it is faster to compare many bytes at once, and keep where delimiters are, than to
+/// search for each.
+struct Delimiters<'a> {
+    source: &'a [u8],
+    delimiter: u8,
+    /// The bytes that were compared.
+    compared: Range<usize>,
+    /// Of those, from the lowest bit on, the ones that are delimiters.
+    bits: u64,
+}
 
-/// The highest bit of each byte that is 0.
-fn zero_bytes(word: u64) -> u64 {
+impl<'a> Delimiters<'a> {
+    fn new(source: &'a [u8], delimiter: u8) -> Self {
+        Self { source, delimiter, compared: 0..0, bits: 0 }
+    }
+
+    /// Where the first delimiter is that is not before `from`, or the end.
+    fn next(&mut self, from: usize) -> usize {
+        let mut from = from;
+        loop {
+            if !self.compared.contains(&from) {
+                let Some(rest) = self.source.get(from..).filter(|rest| !rest.is_empty()) else {
+                    return self.source.len();
+                };
+                let (bits, n) = match rest.first_chunk::<64>() {
+                    Some(chunk) => (equal(chunk, self.delimiter), 64),
+                    None => {
+                        // Zero is no delimiter.
+                        let mut chunk = [0; 64];
+                        chunk[..rest.len()].copy_from_slice(rest);
+                        (equal(&chunk, self.delimiter), rest.len())
+                    }
+                };
+                (self.bits, self.compared) = (bits, from..from + n);
+            }
+            let bits = self.bits >> (from - self.compared.start);
+            if bits != 0 {
+                return from + bits.trailing_zeros() as usize;
+            }
+            from = self.compared.end;
+        }
+    }
+}
+
+/// Which bytes are `byte`, from the lowest bit on.
+fn equal(chunk: &[u8; 64], byte: u8) -> u64 {
+    const LOW_BITS: u64 = 0x0101_0101_0101_0101;
     const SEVEN_BITS: u64 = 0x7f * LOW_BITS;
-    !(((word & SEVEN_BITS) + SEVEN_BITS) | word | SEVEN_BITS)
+    let (words, _) = chunk.as_chunks::<8>();
+    let bits = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word) ^ (u64::from(byte) * LOW_BITS);
+        // The lowest bit of each byte that is 0 now.
+        let zeros = !(((word & SEVEN_BITS) + SEVEN_BITS) | word | SEVEN_BITS) >> 7;
+        // Eight such bits side by side in the highest byte.
+        zeros.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    };
+    words.iter().rev().fold(0, |all, word| all << 8 | bits(word))
 }
 
 fn push(start: usize, end: usize, column: Option<&Option<usize>>, row: &mut Row) {
