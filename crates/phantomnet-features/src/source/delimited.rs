@@ -52,14 +52,14 @@ pub(crate) fn split(
     columns: &[Option<usize>],
     row: &mut Row,
 ) -> Result<usize, usize> {
-    let mut delimiters = Delimiters::new(source, delimiter);
+    let mut delimiters = Delimiters { source, end, delimiter, compared: 0..0, bits: 0 };
     let (mut n_fields, mut start) = (0, at);
     loop {
         let column = columns.get(n_fields);
         if start < end && source[start] == b'"' {
             start = quoted(source, start + 1, end, delimiter, column, row).ok_or(n_fields)?;
         } else {
-            let stop = delimiters.next(start).min(end);
+            let stop = delimiters.next(start);
             push(start, stop, column, row);
             start = stop;
         }
@@ -75,6 +75,8 @@ pub(crate) fn split(
 /// search for each.
 struct Delimiters<'a> {
     source: &'a [u8],
+    /// Where the record ends: bytes beyond may be compared, but not searched.
+    end: usize,
     delimiter: u8,
     /// The bytes that were compared.
     compared: Range<usize>,
@@ -82,36 +84,29 @@ struct Delimiters<'a> {
     bits: u64,
 }
 
-impl<'a> Delimiters<'a> {
-    fn new(source: &'a [u8], delimiter: u8) -> Self {
-        Self { source, delimiter, compared: 0..0, bits: 0 }
-    }
-
+impl Delimiters<'_> {
     /// Where the first delimiter is that is not before `from`, or the end.
-    fn next(&mut self, from: usize) -> usize {
-        let mut from = from;
-        loop {
+    fn next(&mut self, mut from: usize) -> usize {
+        while from < self.end {
             if !self.compared.contains(&from) {
-                let Some(rest) = self.source.get(from..).filter(|rest| !rest.is_empty()) else {
-                    return self.source.len();
-                };
-                let (bits, n) = match rest.first_chunk::<64>() {
-                    Some(chunk) => (equal(chunk, self.delimiter), 64),
+                let rest = &self.source[from..];
+                self.bits = match rest.first_chunk::<64>() {
+                    Some(chunk) => equal(chunk, self.delimiter),
                     None => {
-                        // Zero is no delimiter.
                         let mut chunk = [0; 64];
                         chunk[..rest.len()].copy_from_slice(rest);
-                        (equal(&chunk, self.delimiter), rest.len())
+                        equal(&chunk, self.delimiter)
                     }
                 };
-                (self.bits, self.compared) = (bits, from..from + n);
+                self.compared = from..from + 64;
             }
             let bits = self.bits >> (from - self.compared.start);
             if bits != 0 {
-                return from + bits.trailing_zeros() as usize;
+                return self.end.min(from + bits.trailing_zeros() as usize);
             }
             from = self.compared.end;
         }
+        self.end
     }
 }
 
@@ -224,6 +219,16 @@ mod tests {
     fn a_header_of_one_repeated_name_takes_linear_time() {
         let (names, renamed) = column_names(&vec!["a"; 10_000]);
         assert_eq!((names[0].as_str(), names[9_999].as_str(), renamed.len()), ("a", "a_10000", 9_999));
+    }
+
+    #[test]
+    fn records_without_a_delimiter_take_linear_time() {
+        let source = b"x\n".repeat(200_000);
+        let mut row = Row::default();
+        for at in (0..source.len()).step_by(2) {
+            row.clear();
+            assert_eq!(split(&source, at, at + 1, b',', &[Some(0)], &mut row), Ok(1));
+        }
     }
 
     fn fields(record: &str) -> Vec<String> {
