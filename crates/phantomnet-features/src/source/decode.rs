@@ -378,7 +378,8 @@ impl Decoder {
                 _ => break,
             }
         }
-        self.line += memchr_iter(self.terminator, &text[at..start]).count() as u64;
+        // Mostly a single line end.
+        self.line += text[at..start].iter().filter(|&&byte| byte == self.terminator).count() as u64;
         let Some(&first) = text.get(start) else { return Step::Nothing(start) };
         let limit = text.len().min(start.saturating_add(self.max_record_bytes));
         let outcome = if first == b'{' {

@@ -45,7 +45,7 @@ pub(crate) struct Flattener {
     /// Cells of the object at hand.
     cells: Vec<Found>,
     /// Texts of those that do not stand in the source as they are.
-    scratch: String,
+    scratch: Vec<u8>,
     /// Whether a lone surrogate of the object at hand was replaced.
     pub(crate) is_lossy: bool,
 }
@@ -110,7 +110,7 @@ impl Flattener {
             by_name: HashMap::new(),
             mixed: mixed.to_vec(),
             cells: Vec::new(),
-            scratch: String::new(),
+            scratch: Vec::new(),
             is_lossy: false,
         }
     }
@@ -131,7 +131,7 @@ impl Flattener {
             let Some(column) = key.column else { continue };
             if found.is_copy {
                 let start = row.scratch.len();
-                row.scratch.push_str(&self.scratch[found.start..found.end]);
+                push_lossy(&mut row.scratch, &self.scratch[found.start..found.end]);
                 row.close_cell(column, found.kind, start);
             } else {
                 row.push(column, found.kind, found.start, found.end);
@@ -153,13 +153,19 @@ impl Flattener {
             return Ok(at + 1);
         }
         loop {
-            let key = key(input, at)?;
-            at = blanks(input, key.end + 1);
+            let (child, end) = match self.expected(input, at, node, expected) {
+                Some(end) => (Some(expected), end),
+                None => {
+                    let key = key(input, at)?;
+                    (self.child(input, key, node, names)?, key.end)
+                }
+            };
+            at = blanks(input, end + 1);
             if byte(input, at)? != b':' {
                 return Err(JsonError::Syntax { what: "expected `:`", at });
             }
             at = blanks(input, at + 1);
-            at = match self.child(input, key, node, expected, names)? {
+            at = match child {
                 Some(child) => {
                     expected = child + 1;
                     self.value(input, at, node, child, nesting, names)?
@@ -175,19 +181,25 @@ impl Flattener {
         }
     }
 
+    /// Where the key at `at` ends, if it is the one that is expected: it need not be checked once more.
+    fn expected(&self, input: &[u8], at: usize, node: usize, expected: usize) -> Option<usize> {
+        let raw = &*self.nodes[node].children.get(expected)?.raw;
+        let rest = input.get(at..)?.strip_prefix(b"\"")?.strip_prefix(raw)?;
+        (rest.first() == Some(&b'"')).then_some(at + 1 + raw.len())
+    }
+
     /// The child of a node with this key; `None` when there are too many to remember another.
-    fn child(&mut self, input: &[u8], key: Text, node: usize, expected: usize, names: &Names) -> Parsed<Option<usize>> {
+    fn child(&mut self, input: &[u8], key: Text, node: usize, names: &Names) -> Parsed<Option<usize>> {
         let raw = &input[key.start..key.end];
         let known = &self.nodes[node];
-        if known.children.get(expected).is_some_and(|child| *child.raw == *raw) {
-            return Ok(Some(expected));
-        }
         if let Some(&child) = known.index.get(raw) {
             return Ok(Some(child));
         }
         let mut name = known.prefix.clone();
         if key.has_escapes {
-            self.is_lossy |= unescape(&input[key.start..key.end], &mut name);
+            let mut text = Vec::new();
+            self.is_lossy |= unescape(raw, &mut text);
+            push_lossy(&mut name, &text);
         } else {
             push_lossy(&mut name, raw);
         }
@@ -278,11 +290,16 @@ impl Flattener {
             }
             _ => {
                 let next = number(input, at)?;
+                if !is_wanted {
+                    return Ok(next);
+                }
                 let text = &input[at..next];
                 let kind = if cell::canonical_integer(text).is_some() { Kind::Integer } else { Kind::JsonNumber };
-                let value = || std::str::from_utf8(text).ok().and_then(cell::number);
-                if is_wanted && kind == Kind::JsonNumber && value().is_none_or(f64::is_infinite) {
-                    return Err(JsonError::Syntax { what: "number out of range", at });
+                if kind == Kind::JsonNumber && may_be_out_of_range(text) {
+                    let value = std::str::from_utf8(text).ok().and_then(cell::number);
+                    if value.is_none_or(f64::is_infinite) {
+                        return Err(JsonError::Syntax { what: "number out of range", at });
+                    }
                 }
                 (kind, at, next, next)
             }
@@ -376,11 +393,11 @@ fn string(input: &[u8], at: usize) -> Parsed<Text> {
 }
 
 /// Appends the text of a checked string; whether a lone surrogate in it became U+FFFD.
-fn unescape(raw: &[u8], out: &mut String) -> bool {
+fn unescape(raw: &[u8], out: &mut Vec<u8>) -> bool {
     let mut is_lossy = false;
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
-        push_lossy(out, &rest[..at]);
+        out.extend_from_slice(&rest[..at]);
         let unit = |at: usize| -> Option<u32> {
             let digits = rest.get(at..at + 6)?.strip_prefix(b"\\u")?;
             u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -407,10 +424,10 @@ fn unescape(raw: &[u8], out: &mut String) -> bool {
             Some(&other) => (char::from(other), 2),
             None => break,
         };
-        out.push(character);
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         rest = rest.get(at + length..).unwrap_or_default();
     }
-    push_lossy(out, rest);
+    out.extend_from_slice(rest);
     is_lossy
 }
 
@@ -460,6 +477,11 @@ fn number(input: &[u8], at: usize) -> Parsed<usize> {
         }
     }
     Ok(end)
+}
+
+/// Whether a number may be beyond what 64 bits can hold: without an exponent it needs 309 digits for that.
+fn may_be_out_of_range(number: &[u8]) -> bool {
+    number.len() > f64::MAX_10_EXP as usize || number.iter().any(|b| matches!(b, b'e' | b'E'))
 }
 
 /// Passes over the value at `at`.
