@@ -71,6 +71,14 @@ pub(super) struct Bag<'a> {
 }
 
 impl Bag<'_> {
+    /// Bytes that a tree's counts and samples, the latter twice, take, about: not all of what is drawn with replacement is drawn
+    /// at all, a share of 1 - exp(-drawn / rows).
+    pub(super) fn n_bytes(&self) -> usize {
+        let n_rows = self.classes.len();
+        let share = self.n_drawn.map_or(1.0, |n_drawn| 1.0 - (-(n_drawn as f64) / n_rows.max(1) as f64).exp());
+        n_rows + 2 * size_of::<Sample>() * (share * n_rows as f64) as usize
+    }
+
     /// How often each row is in the tree that starts with `rng`; the draws come first in its stream. `None` once nobody wants
     /// them.
     ///

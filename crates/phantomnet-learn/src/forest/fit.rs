@@ -1,8 +1,8 @@
 //! From a dataset to a forest: what all trees share, and the threads that grow them.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use phantomnet_model::{Dataset, Forest, Model, Node, Tree, leaf_probabilities, tree_units};
 
@@ -42,7 +42,10 @@ struct Shared<'a> {
     n_kept: usize,
 }
 
-/// What a thread keeps from tree to tree.
+/// Memory that the benches of a fit take together, if that is enough for one.
+const BENCH_BYTES: usize = 256 << 20;
+
+/// What is kept from tree to tree; as many trees grow at once as there are benches.
 struct Bench {
     /// How often the tree has each training row.
     counts: Bytes,
@@ -171,18 +174,15 @@ impl ForestLearner {
             let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
             !is_set(&is_abandoned) && !stop.is_some_and(is_set)
         };
-        // With many trees to a thread, all threads are busy to the end.
-        let forks = total < 4 * pool.current_num_threads();
-        let benches = Mutex::new(Vec::new());
-        let grow = |tree: usize| {
-            let bench = benches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut bench = bench.unwrap_or_else(|| shared.bench());
-            let grown = shared.grow(shared.n_kept + tree, &mut bench, forks, &is_wanted);
-            benches.lock().unwrap_or_else(PoisonError::into_inner).push(bench);
-            grown.map(|grown| {
-                let importances = importances(&grown, shared.data.n_features());
-                (grown.into_tree(), importances)
-            })
+        let n_threads = pool.current_num_threads();
+        let n_benches = n_threads.min(total).min(BENCH_BYTES / shared.bag.n_bytes().max(1)).max(1);
+        // With many trees to a thread, and a bench for each, all threads are busy to the end.
+        let forks = total < 4 * n_threads || n_benches < n_threads;
+        let next = AtomicUsize::new(0);
+        let grow = |tree: usize, bench: &mut Bench| {
+            let grown = shared.grow(shared.n_kept + tree, bench, forks, &is_wanted)?;
+            let importances = importances(&grown, shared.data.n_features());
+            Some((grown.into_tree(), importances))
         };
 
         let mut grown = Vec::new();
@@ -190,16 +190,24 @@ impl ForestLearner {
         let (sender, receiver) = mpsc::channel();
         // The trees grow in the pool while this thread, which alone may call back, waits for them.
         pool.in_place_scope(|scope| {
-            for tree in 0..total {
-                let (sender, grow) = (sender.clone(), &grow);
+            for _ in 0..n_benches {
+                let (sender, grow, next) = (sender.clone(), &grow, &next);
                 scope.spawn(move |_| {
-                    // Nobody listens once the fit is abandoned.
-                    sender.send((tree, grow(tree))).ok();
+                    let mut bench = shared.bench();
+                    loop {
+                        let tree = next.fetch_add(1, Ordering::Relaxed);
+                        if tree >= total {
+                            break;
+                        }
+                        let Some(grown) = grow(tree, &mut bench) else { break };
+                        // Nobody listens once the fit is abandoned.
+                        sender.send((tree, grown)).ok();
+                    }
                 });
             }
             drop(sender);
             for (done, (tree, result)) in (1..).zip(&receiver) {
-                grown[tree] = result;
+                grown[tree] = Some(result);
                 cx.report(Progress::Trees { done, total })
                     .inspect_err(|_| is_abandoned.store(true, Ordering::Relaxed))?;
             }
