@@ -117,7 +117,7 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "documented on the type")]
     pub model: ModelArgs,
-    /// Files, folders or globs of labelled events
+    /// Files, folders or globs of labelled events, or `-` for standard input
     #[arg(required = true)]
     pub data: Vec<String>,
     #[command(flatten)]
@@ -383,7 +383,7 @@ pub enum ModelsCommand {
     Promote {
         /// NAME for its challenger, or a version such as models:/NAME/3
         model: String,
-        /// Files, folders or globs of labelled events that no model has learned from [default: promotion.data]
+        /// Files, folders or globs of labelled events that no model has learned from, or `-` for standard input [default: promotion.data]
         data: Vec<String>,
         /// Promote in spite of what is found, which --reason must justify
         #[arg(long, requires = "reason")]

@@ -275,7 +275,7 @@ impl SourceError {
             Self::Expression(error) => return error.hint(),
             Self::NoPaths => "name files, folders or patterns in `data.paths`",
             Self::NotFound { path } if path.as_os_str() == "-" => {
-                "standard input is read by `train`, `inspect`, `convert` and `predict`"
+                "write standard input to a file, and measure with that"
             }
             Self::NotFound { .. } => "paths are relative to the current folder",
             Self::NoMatch { .. } => "put the pattern in quotes if the shell should not expand it",

@@ -7,11 +7,11 @@ use std::time::Instant;
 use phantomnet_features::{Converted, convert_events};
 use serde_json::{Value, json};
 
-use super::train::Bar;
+use super::bar::reading;
 use crate::cli::ConvertArgs;
 use crate::failure::{Failure, visible};
 use crate::pipeline::data::{read_options, source_failure};
-use crate::pipeline::{Event, rejected_jsonl};
+use crate::pipeline::rejected_jsonl;
 use crate::terminal;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
@@ -26,10 +26,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
     // Beside its place until it is whole.
     let partial = beside(&out, "partial");
     let options = read_options(&config)?;
-    let mut bar = Bar::new(0);
-    let converted = convert_events(&paths, &options, &partial, &mut |progress| bar.show(Event::Reading(progress)));
-    bar.finish();
-    let converted = converted.map_err(|error| {
+    let converted = reading(|tell| convert_events(&paths, &options, &partial, tell)).map_err(|error| {
         // Nothing is left of it; that it may not be there is no news.
         let _ = std::fs::remove_file(&partial);
         source_failure(error)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use phantomnet_score::Scorer;
 use serde_json::json;
 
+use super::bar::reading;
 use super::{SHOWN, figure, say_gate, with_interval};
 use crate::cli::EvaluateArgs;
 use crate::failure::{Failure, visible};
@@ -14,9 +15,11 @@ use crate::pipeline::{Judgement, gate};
 use crate::terminal;
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<ExitCode, Failure> {
-    let (config, source) = args.model.open(&args.common.config)?;
+    let (mut config, source) = args.model.open(&args.common.config)?;
     let scorer = Scorer::load(source.path()).map_err(score_failure)?;
-    let events = read_labelled(&config, &scorer, &args.data)?;
+    config.data.paths = args.data.clone();
+    let config = config.with_standard_input()?;
+    let events = reading(|tell| read_labelled(&config, &scorer, tell))?;
     let probabilities = probabilities(&scorer, &events);
     let LabelledEvents { origin, labels, n_unlabelled, warnings, .. } = events;
     let n_rejected = origin.rejected.n;

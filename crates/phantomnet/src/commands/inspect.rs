@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use phantomnet_features::{Preset, Summary};
 use serde_json::{Value, json};
 
+use super::bar::reading;
 use crate::cli::InspectArgs;
 use crate::failure::{Failure, visible};
 use crate::pipeline::inspection::{Inspected, InspectedLabel, inspect};
@@ -17,7 +18,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     // The data are looked at whatever is wrong with them; that is what this command is for.
     let mut config = args.resolve()?.with_standard_input()?;
     config.data.max_rejected = 1.0;
-    let Inspected { summary, preset, label } = inspect(&config)?;
+    let Inspected { summary, preset, label } = reading(|tell| inspect(&config, tell))?;
     // A configuration made for other data must not keep anyone from looking at these.
     let label = match label.transpose() {
         Ok(label) => label,

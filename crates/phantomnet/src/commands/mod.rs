@@ -1,6 +1,7 @@
 //! One command a file: resolve the flags, do the work, say what came of it.
 
 mod artifacts;
+mod bar;
 mod compare;
 pub(crate) mod convert;
 pub(crate) mod evaluate;

@@ -8,6 +8,7 @@ use phantomnet_track::history::{self, Action, CHALLENGER, HistoryEntry};
 use phantomnet_track::{ModelUri, ModelVersion, Store, find_model};
 use serde_json::{Value, json};
 
+use super::bar::reading;
 use super::models::{Named, named, open, time, version_document};
 use super::print_data;
 use crate::cli::StoreArgs;
@@ -30,9 +31,9 @@ pub(super) fn promote(
     reason: &str,
     args: &StoreArgs,
 ) -> Result<ExitCode, Failure> {
-    let config = args.resolve()?;
-    let paths = if data.is_empty() { config.promotion.data.clone().unwrap_or_default() } else { data.to_vec() };
-    if paths.is_empty() && !force {
+    let mut config = args.resolve()?;
+    config.data.paths = if data.is_empty() { config.promotion.data.clone().unwrap_or_default() } else { data.to_vec() };
+    if config.data.paths.is_empty() && !force {
         return Err(Failure::config("there are no events to judge the challenger on")
             .hint("name labelled events that no model has learned from, here or as `promotion.data`"));
     }
@@ -51,15 +52,16 @@ pub(super) fn promote(
         return Err(Failure::config(format!("version {} is the champion of `{name}`", challenger.version)));
     }
     let challenger_source = source(store.as_mut(), &challenger)?;
-    let judged = if paths.is_empty() {
+    let judged = if config.data.paths.is_empty() {
         None
     } else {
         let champion =
             champion.map(|version| store.model_version(&name, version).map_err(track_failure)).transpose()?;
         let champion = champion.map(|version| source(store.as_mut(), &version)).transpose()?;
         let champion = champion.as_ref().map(ModelSource::path);
+        let config = config.with_standard_input()?;
         // What cannot even be judged is promoted by force alone, which is for an emergency.
-        match judge_promotion(&config, champion, challenger_source.path(), &paths) {
+        match reading(|tell| judge_promotion(&config, champion, challenger_source.path(), tell)) {
             Err(failure) if force && failure.kind == Kind::Data => {
                 terminal::warn(&failure.to_string());
                 None

@@ -1,10 +1,10 @@
 //! A saved model on labelled events.
 
-use phantomnet_features::{EventReader, Expression, Origin, Program, into_labels, into_matrix};
+use phantomnet_features::{EventReader, Expression, Origin, Program, ReadProgress, into_labels, into_matrix};
 use phantomnet_model::{Matrix, Probabilities};
 use phantomnet_score::Scorer;
 
-use super::data::{expression_failure, read_options, source_failure};
+use super::data::{expression_failure, paths, read_options, source_failure};
 use super::judge::{Judgement, judge_probabilities};
 use crate::config::Config;
 use crate::failure::Failure;
@@ -24,12 +24,16 @@ pub struct LabelledEvents {
     pub warnings: Vec<String>,
 }
 
-/// Reads events as a model reads them, labels them and computes its features, holding no column.
+/// Reads the events of `data.paths` as a model reads them, labels them and computes its features, holding no column; `tell` is told
+/// how far that has come.
 ///
 /// # Errors
 /// Of kind data for events that cannot be read or have no label.
-pub fn read_labelled(config: &Config, scorer: &Scorer, paths: &[String]) -> Result<LabelledEvents, Failure> {
-    let paths: Vec<String> = paths.iter().map(|path| config.as_given(path)).collect();
+pub fn read_labelled(
+    config: &Config,
+    scorer: &Scorer,
+    tell: &mut dyn FnMut(ReadProgress),
+) -> Result<LabelledEvents, Failure> {
     let options = read_options(config)?;
     let (pipeline, schema) = (&scorer.bundle().pipeline, scorer.labelled_schema());
     let (label, arrow) = (&pipeline.label, schema.arrow());
@@ -38,8 +42,8 @@ pub fn read_labelled(config: &Config, scorer: &Scorer, paths: &[String]) -> Resu
         weight: None,
         features: scorer.features().clone(),
     };
-    let reader = EventReader::open_as(&paths, &options, schema).map_err(source_failure)?;
-    let evaluated = reader.evaluate(&program, &mut |_| ()).map_err(source_failure)?;
+    let reader = EventReader::open_as(&paths(config), &options, schema).map_err(source_failure)?;
+    let evaluated = reader.evaluate(&program, tell).map_err(source_failure)?;
     let mut warnings = evaluated.origin.warnings.clone();
     if let Some(column) = program.label.columns().iter().find(|c| evaluated.origin.absent.contains(c)) {
         return Err(Failure::data(format!("the label reads column `{column}`, which the data do not have"))

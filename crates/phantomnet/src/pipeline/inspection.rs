@@ -1,7 +1,8 @@
 //! A look at events before anything is learned from them.
 
 use phantomnet_features::{
-    Evaluated, EventReader, FeatureSet, Preset, Program, Summary, into_labels, learn_classes, overlaps, recognize,
+    Evaluated, EventReader, FeatureSet, Preset, Program, ReadProgress, Summary, into_labels, learn_classes, overlaps,
+    recognize,
 };
 
 use super::data::{
@@ -37,22 +38,27 @@ pub struct InspectedLabel {
     pub warnings: Vec<String>,
 }
 
-/// Looks at the events that the configuration names, in two passes if it has a label.
+/// Looks at the events that the configuration names, in two passes if it has a label; `tell` is told how far each has come.
 ///
 /// # Errors
 /// Of kind data.
-pub fn inspect(config: &Config) -> Result<Inspected, Failure> {
+pub fn inspect(config: &Config, tell: &mut dyn FnMut(ReadProgress)) -> Result<Inspected, Failure> {
     let options = read_options(config)?;
     let mut reader = EventReader::open(&paths(config), &options).map_err(source_failure)?;
-    let mut summary = reader.survey(&mut |_| ()).map_err(source_failure)?;
+    let mut summary = reader.survey(tell).map_err(source_failure)?;
     summary.origin.warnings.extend(header_looks_like_data(&summary.origin.schema));
     let columns: Vec<&str> = summary.origin.schema.names().collect();
     let preset = recognize(&columns, &|column| reader.first_texts(column).to_vec());
-    let label = (!config.label.expr.trim().is_empty()).then(|| inspect_label(config, reader, &summary));
+    let label = (!config.label.expr.trim().is_empty()).then(|| inspect_label(config, reader, &summary, tell));
     Ok(Inspected { summary, preset, label })
 }
 
-fn inspect_label(config: &Config, reader: EventReader<'_>, summary: &Summary) -> Result<InspectedLabel, Failure> {
+fn inspect_label(
+    config: &Config,
+    reader: EventReader<'_>,
+    summary: &Summary,
+    tell: &mut dyn FnMut(ReadProgress),
+) -> Result<InspectedLabel, Failure> {
     let schema = &summary.origin.schema;
     let label = label_expression(config, schema)?;
     let mut warnings = Vec::new();
@@ -71,7 +77,7 @@ fn inspect_label(config: &Config, reader: EventReader<'_>, summary: &Summary) ->
     // Only the label is computed: a feature that fails on some event must not keep anyone from seeing it.
     let features = FeatureSet::compile([("none", "0")], &schema.arrow()).map_err(expression_failure)?;
     let program = Program { label, weight: None, features };
-    let Evaluated { program, labels, .. } = reader.evaluate(&program, &mut |_| ()).map_err(source_failure)?;
+    let Evaluated { program, labels, .. } = reader.evaluate(&program, tell).map_err(source_failure)?;
     let n_unlabelled = labels.n_missing();
     let classes =
         learn_classes(&program.label, &labels, config.label.positive.as_deref()).map_err(expression_failure)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use phantomnet_features::{EventSchema, Place, read_rows};
+use phantomnet_features::{EventSchema, Place, ReadProgress, read_rows};
 use phantomnet_learn::intervals::IntervalOptions;
 use phantomnet_learn::metrics::{MetricMap, higher_is_better};
 use phantomnet_learn::paired::{Gain, Predictions, paired_gains};
@@ -90,7 +90,8 @@ fn as_objects<S: serde::Serializer>(gains: &[Gain], serializer: S) -> Result<S::
     }))
 }
 
-/// Judges the model in the folder `challenger` beside `champion`, on labelled events.
+/// Judges the model in the folder `challenger` beside `champion`, on the labelled events of `data.paths`; `tell` is told how far they
+/// have been read.
 ///
 /// What the events or the configuration make impossible is an error; what is wrong with the challenger is a condition that is not
 /// met.
@@ -101,7 +102,7 @@ pub fn judge_promotion(
     config: &Config,
     champion: Option<&Path>,
     challenger: &Path,
-    paths: &[String],
+    tell: &mut dyn FnMut(ReadProgress),
 ) -> Result<Promotion, Failure> {
     let champion = champion.map(Scorer::load).transpose().map_err(|error| {
         let failure = score_failure(error);
@@ -132,7 +133,7 @@ pub fn judge_promotion(
     let is_comparable = signature.as_ref().is_none_or(|condition| condition.passed);
     promotion.conditions.extend(signature);
 
-    let challenged = read_labelled(config, &scorer, paths)?;
+    let challenged = read_labelled(config, &scorer, tell)?;
     promotion.warnings.extend(challenged.warnings.iter().cloned());
     promotion.data_fingerprint = challenged.origin.fingerprint.clone();
     promotion.n_rows = challenged.labels.len() as u64;
@@ -141,7 +142,7 @@ pub fn judge_promotion(
     let judgement = judge_model(config, &scorer, &challenged.labels, scores.clone())?;
     if let Some(champion) = champion.as_ref().filter(|_| is_comparable) {
         let pair = Pair { config, champion, challenger: &scorer };
-        pair.compare(&challenged, &scores, paths, &mut promotion)?;
+        pair.compare(&challenged, &scores, tell, &mut promotion)?;
     }
     promotion.conditions.extend(absolute(config, &judgement)?);
     promotion.conditions.extend(latency(config, champion.as_ref(), &scorer, &challenged)?);
@@ -203,10 +204,10 @@ impl Pair<'_> {
         &self,
         challenged: &LabelledEvents,
         scores: &Probabilities,
-        paths: &[String],
+        tell: &mut dyn FnMut(ReadProgress),
         promotion: &mut Promotion,
     ) -> Result<(), Failure> {
-        let championed = read_labelled(self.config, self.champion, paths)?;
+        let championed = read_labelled(self.config, self.champion, tell)?;
         let places = |of: &LabelledEvents| of.origin.places.iter().collect::<Vec<_>>();
         let pairs = aligned(&places(&championed), &places(challenged));
         let n_apart = (challenged.labels.len() + championed.labels.len()) - 2 * pairs.len();

@@ -374,7 +374,10 @@ fn standard_input_is_read_as_a_file_is() {
     piped(&["convert", "-", "out.parquet"]);
     let n_rows = |name: &str| workplace.json(&["inspect", name, "--json"])["n_rows"].clone();
     assert_eq!(n_rows("out.parquet"), 199);
+    let judged = String::from_utf8(piped(&["evaluate", "piped/model", "-", "--json"]).stdout).unwrap();
+    let judged: serde_json::Value = serde_json::from_str(&judged).unwrap();
+    assert_eq!(judged, workplace.json(&["evaluate", "piped/model", "events.csv", "--json"]));
     assert!(entries(&temporary).is_empty(), "copies are left");
-    let (status, said) = workplace.fails(&["evaluate", "piped/model", "-"]);
-    assert!(status == 3 && said.contains("standard input is read by `train`"), "{status}: {said}");
+    let (status, said) = workplace.fails(&["latency", "piped/model", "-"]);
+    assert!(status == 3 && said.contains("write standard input to a file"), "{status}: {said}");
 }
