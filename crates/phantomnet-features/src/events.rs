@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{Encoding, Format, Layout, ReadOptions, SourceError, Spool};
 
+pub use crate::places::{Place, Places};
 pub use crate::source::row_as_json;
 
 /// What the cells of a column are.
@@ -121,85 +122,6 @@ impl From<EventSchema> for Vec<NamedColumn> {
     fn from(schema: EventSchema) -> Self {
         let named = |(name, column_type)| NamedColumn { name, column_type };
         schema.columns.into_iter().map(named).collect()
-    }
-}
-
-/// Where a record starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Index into [`Origin::files`].
-    pub file: u32,
-    /// Physical line, from 1; for Parquet the row, from 1.
-    pub line: u64,
-    /// Byte, from 0, of the file's text, decompressed and as UTF-8; 0 for Parquet.
-    pub offset: u64,
-}
-
-impl Place {
-    /// The place of a row from where its part starts.
-    pub(crate) fn plus(self, (line, offset): (u32, u32)) -> Self {
-        Self { file: self.file, line: self.line + u64::from(line), offset: self.offset + u64::from(offset) }
-    }
-}
-
-/// Where each of some rows comes from, in 8 bytes a row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places {
-    parts: Vec<PlacesPart>,
-    /// Of each row as it was read, line and offset from those of its part.
-    starts: Vec<(u32, u32)>,
-    /// The rows that are left, where some were taken out.
-    kept: Option<Vec<u32>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct PlacesPart {
-    first_row: usize,
-    /// What the starts of its rows are added to.
-    base: Place,
-}
-
-impl Places {
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.kept.as_ref().map_or(self.starts.len(), Vec::len)
-    }
-
-    /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Place of a row.
-    ///
-    /// # Panics
-    /// When there is no such row.
-    pub fn get(&self, row: usize) -> Place {
-        let row = self.kept.as_ref().map_or(row, |kept| kept[row] as usize);
-        let base = self.parts[self.parts.partition_point(|part| part.first_row <= row) - 1].base;
-        base.plus(self.starts[row])
-    }
-
-    /// Places of all rows, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Place> {
-        (0..self.len()).map(|row| self.get(row))
-    }
-
-    /// Those of some rows, in the order of `rows`.
-    ///
-    /// # Panics
-    /// When there is no such row.
-    pub fn take(mut self, rows: &[u32]) -> Self {
-        self.kept = Some(match &self.kept {
-            Some(kept) => rows.iter().map(|&row| kept[row as usize]).collect(),
-            None => rows.to_vec(),
-        });
-        self
-    }
-
-    pub(crate) fn push_part(&mut self, base: Place, starts: &[(u32, u32)]) {
-        self.parts.push(PlacesPart { first_row: self.starts.len(), base });
-        self.starts.extend_from_slice(starts);
     }
 }
 

@@ -15,6 +15,7 @@ pub mod functions;
 mod label;
 mod leak;
 mod matrix;
+mod places;
 mod preset;
 mod source;
 mod values;
