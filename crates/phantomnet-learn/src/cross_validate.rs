@@ -83,7 +83,8 @@ fn judge(
     if let Some(&row) = fold.validation.iter().find(|&&row| row as usize >= n_rows) {
         return Err(LearnError::RowOutOfRange { row, n_rows });
     }
-    let fit = learner.fit(data, &fold.train, cx)?;
+    let train = fold.train();
+    let fit = learner.fit(data, &train, cx)?;
     let probabilities = fit.model.predict(data.matrix(), &fold.validation);
     let labels: Vec<u32> = fold.validation.iter().map(|&row| data.labels()[row as usize]).collect();
     let classes = data.classes();
@@ -92,7 +93,7 @@ fn judge(
     Ok(FoldResult {
         repeat: fold.repeat,
         fold: fold.fold,
-        n_train: fold.train.len(),
+        n_train: train.len(),
         n_validation: fold.validation.len(),
         metrics: evaluation.metrics,
         warnings: fit.warnings,

@@ -4,6 +4,8 @@
 //! and validation rows; in k-fold cross-validation every row validates once a repeat. *Stratified* means that each class
 //! keeps its share on both sides. Rows are named by their number in the dataset and always come back sorted.
 
+use std::sync::Arc;
+
 use crate::rng::Rng;
 
 /// Streams of their own, so that a run with one seed for everything does not tie the folds to the trees.
@@ -133,10 +135,26 @@ pub struct Fold {
     pub repeat: usize,
     /// Which fold of its repeat, from 0.
     pub fold: usize,
-    /// Rows to learn from, ascending.
-    pub train: Vec<u32>,
     /// Rows to validate on, ascending.
     pub validation: Vec<u32>,
+    /// All rows that were divided, ascending. Folds share them: of many millions of rows, what each learns from would take
+    /// more memory than the matrix.
+    rows: Arc<[u32]>,
+}
+
+impl Fold {
+    /// A fold that learns from all of `rows` but those that validate; both ascending, `validation` within `rows`.
+    pub fn new(repeat: usize, fold: usize, rows: Arc<[u32]>, validation: Vec<u32>) -> Self {
+        Self { repeat, fold, validation, rows }
+    }
+
+    /// Rows to learn from, ascending.
+    pub fn train(&self) -> Vec<u32> {
+        let mut train = Vec::with_capacity(self.rows.len().saturating_sub(self.validation.len()));
+        let mut validation = self.validation.iter().peekable();
+        train.extend(self.rows.iter().filter(|row| validation.next_if_eq(row).is_none()));
+        train
+    }
 }
 
 /// Keeps `ceil(test_size · n)` rows for the final judgement, each class in its share.
@@ -222,12 +240,13 @@ pub fn stratified_k_fold(
         return Err(FoldError::ClassSmallerThanFolds { class: printable(class), rows: rows.len(), n_folds });
     }
 
+    let rows: Arc<[u32]> = rows.into();
     let rng = Rng::new(seed).fork(K_FOLD_STREAM);
     let mut folds = Vec::new();
     for repeat in 0..n_repeats {
         let dealt = deal(&by_class, n_folds, &mut rng.fork(repeat as u64));
         for (fold, validation) in dealt.into_iter().enumerate() {
-            folds.push(Fold { repeat, fold, train: difference(&rows, &validation), validation });
+            folds.push(Fold::new(repeat, fold, Arc::clone(&rows), validation));
         }
     }
     Ok(folds)
@@ -313,12 +332,6 @@ fn deal(by_class: &[Vec<u32>], n_folds: usize, rng: &mut Rng) -> Vec<Vec<u32>> {
         fold.sort_unstable();
     }
     folds
-}
-
-/// The rows of `all` that are not in `part`; both ascending, `part` within `all`.
-fn difference(all: &[u32], part: &[u32]) -> Vec<u32> {
-    let mut part = part.iter().copied().peekable();
-    all.iter().copied().filter(|&row| part.next_if_eq(&row).is_none()).collect()
 }
 
 /// A class name fit for a message: class names are values of attacker-made events.

@@ -45,8 +45,8 @@ proptest! {
             let mut validated = Vec::new();
             for (i, fold) in folds.iter().enumerate() {
                 prop_assert_eq!((fold.repeat, fold.fold), (repeat, i));
-                prop_assert!(fold.train.is_sorted() && fold.validation.is_sorted());
-                prop_assert_eq!(sorted_union(&fold.train, &fold.validation), rows.clone());
+                prop_assert!(fold.train().is_sorted() && fold.validation.is_sorted());
+                prop_assert_eq!(sorted_union(&fold.train(), &fold.validation), rows.clone());
                 validated.extend_from_slice(&fold.validation);
             }
             validated.sort_unstable();
@@ -68,7 +68,7 @@ proptest! {
         backwards.reverse();
         let folds = stratified_k_fold(&labels, &names(5), &holdout.train, 2, 1, seed).unwrap();
         prop_assert_eq!(sorted_union(&folds[0].validation, &folds[1].validation), holdout.train);
-        prop_assert_eq!(&folds[0].train, &folds[1].validation);
+        prop_assert_eq!(&folds[0].train(), &folds[1].validation);
         prop_assert_eq!(&folds, &stratified_k_fold(&labels, &names(5), &backwards, 2, 1, seed).unwrap());
     }
 

@@ -378,7 +378,7 @@ fn cross_validation_judges_every_fold() {
             assert_eq!(places, (0..10).map(|i| (i / 5, i % 5)).collect::<Vec<_>>());
             for (fold, judged) in folds.iter().zip(&result.folds) {
                 assert_eq!((judged.n_train, judged.n_validation), (120, 30));
-                let fitted = fit(&*learner, &data, &fold.train, 1);
+                let fitted = fit(&*learner, &data, &fold.train(), 1);
                 let expected = fitted.model.predict(data.matrix(), &fold.validation);
                 assert_eq!(judged.probabilities.as_ref(), Some(&expected));
             }
@@ -395,7 +395,10 @@ fn cross_validation_judges_every_fold() {
 fn cross_validation_names_the_fold_that_failed() {
     let data = dataset(40, 2, 10);
     let mut folds = folds_of(&data);
-    folds[6].train.retain(|&row| data.labels()[row as usize] == 1);
+    let validation = std::mem::take(&mut folds[6].validation);
+    let is_left = |row: &u32| data.labels()[*row as usize] == 1 || validation.contains(row);
+    let rows: Vec<u32> = (0..40).filter(is_left).collect();
+    folds[6] = Fold::new(1, 1, rows.into(), validation);
     let error = cross_validate(&Majority, &data, &folds, CvOptions::default(), &mut context(1)).unwrap_err();
     assert_eq!(error.to_string(), "fold 2 of repeat 2 failed");
     let cause = std::error::Error::source(&error).unwrap().to_string();

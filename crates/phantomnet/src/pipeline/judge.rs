@@ -144,7 +144,7 @@ pub(super) fn check_learner(learner: &dyn Learner, labelled: &Labelled, folds: &
     let failure = |error: LearnError| Failure::of(kind_of(&error), error);
     learner.check_data(data, &labelled.holdout.train).map_err(failure)?;
     for fold in folds {
-        learner.check_data(data, &fold.train).map_err(|source| {
+        learner.check_data(data, &fold.train()).map_err(|source| {
             failure(LearnError::Fold { fold: fold.fold + 1, repeat: fold.repeat + 1, source: Box::new(source) })
         })?;
     }
