@@ -45,34 +45,51 @@ pub(crate) fn by_name(path: &Path) -> Named {
 /// # Errors
 /// When a path does not exist, or stands for no file.
 pub fn expand_paths(paths: &[String]) -> Result<Vec<PathBuf>, SourceError> {
-    expand(paths, false).map(|(files, _)| files)
-}
-
-/// [`expand_paths`], with a warning for each file that is named twice. `has_input`: `-` stands for standard input.
-pub(crate) fn expand(paths: &[String], has_input: bool) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
     if paths.is_empty() {
         return Err(SourceError::NoPaths);
     }
+    let mut expansion = Expansion::new(false);
     let mut files = Vec::new();
-    let mut warnings = Vec::new();
-    let mut seen = HashSet::new();
     for path in paths {
-        if has_input && path == STANDARD_INPUT {
-            if seen.insert(path.into()) {
-                files.push(path.into());
-            }
-            continue;
+        files.extend(expansion.of(path)?);
+    }
+    Ok(files)
+}
+
+/// Tells which files paths stand for, each once.
+#[derive(Debug)]
+pub(crate) struct Expansion {
+    /// Whether `-` stands for standard input.
+    has_input: bool,
+    seen: HashSet<PathBuf>,
+    /// One for each file that is named twice.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Expansion {
+    pub(crate) fn new(has_input: bool) -> Self {
+        Self { has_input, seen: HashSet::new(), warnings: Vec::new() }
+    }
+
+    /// The files that the next path stands for, without those that came before.
+    ///
+    /// # Errors
+    /// As [`expand_paths`].
+    pub(crate) fn of(&mut self, path: &str) -> Result<Vec<PathBuf>, SourceError> {
+        if self.has_input && path == STANDARD_INPUT {
+            return Ok(self.seen.insert(path.into()).then(|| path.into()).into_iter().collect());
         }
+        let mut files = Vec::new();
         for file in expand_one(path)? {
             let same = file.canonicalize().map_err(|source| SourceError::Open { path: file.clone(), source })?;
-            if seen.insert(same) {
+            if self.seen.insert(same) {
                 files.push(file);
             } else {
-                warnings.push(format!("`{}` is named twice and read once", file.display()));
+                self.warnings.push(format!("`{}` is named twice and read once", file.display()));
             }
         }
+        Ok(files)
     }
-    Ok((files, warnings))
 }
 
 fn expand_one(text: &str) -> Result<Vec<PathBuf>, SourceError> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -258,34 +259,37 @@ fn heads(
     options: &ReadOptions,
     look: &mut dyn FnMut(&mut Head) -> Result<(), SourceError>,
 ) -> Result<(Vec<Head>, Vec<String>), SourceError> {
-    let (mut heads, mut files) = (Vec::new(), Vec::new());
-    for path in paths {
-        match DatabaseSource::parse(path).transpose()? {
-            Some(source) => {
-                let source = source.with_variables(|name| options.variables.0.get(name).cloned())?;
-                let source = match &options.selection {
-                    Some(selection) if !source.has_selection() => source.with(selection.clone()),
-                    _ => source,
-                };
-                let mut head = Head::database(&source)?;
-                look(&mut head)?;
-                heads.push(head);
-            }
-            None => files.push(path.clone()),
-        }
+    enum Named {
+        Database(DatabaseSource),
+        File(PathBuf),
     }
-    let (found, warnings) = if files.is_empty() && !heads.is_empty() {
-        (Vec::new(), Vec::new())
-    } else {
-        path::expand(&files, options.standard_input.is_some())?
-    };
-    // Databases come first, whatever the order of the paths.
-    for path in &found {
-        let mut head = Head::read(path, options)?;
+
+    if paths.is_empty() {
+        return Err(SourceError::NoPaths);
+    }
+    let mut expansion = path::Expansion::new(options.standard_input.is_some());
+    let mut named = Vec::new();
+    for path in paths {
+        let Some(source) = DatabaseSource::parse(path).transpose()? else {
+            named.extend(expansion.of(path)?.into_iter().map(Named::File));
+            continue;
+        };
+        let source = source.with_variables(|name| options.variables.0.get(name).cloned())?;
+        named.push(Named::Database(match &options.selection {
+            Some(selection) if !source.has_selection() => source.with(selection.clone()),
+            _ => source,
+        }));
+    }
+    let mut heads = Vec::with_capacity(named.len());
+    for named in named {
+        let mut head = match named {
+            Named::Database(source) => Head::database(&source)?,
+            Named::File(path) => Head::read(&path, options)?,
+        };
         look(&mut head)?;
         heads.push(head);
     }
-    Ok((heads, warnings))
+    Ok((heads, expansion.warnings))
 }
 
 /// What the beginnings of files tell.

@@ -273,6 +273,15 @@ fn rows_of_a_database_are_events() {
     let events = read_events(&[format!("{url}?table=log")], &ReadOptions::default()).unwrap();
     assert_eq!(rows(&events.batch), [r#"{"id":1,"user":"a","n":7.0}"#, r#"{"id":2,"user":"b","n":1.5}"#]);
     assert_eq!(raw_lines(&events.origin, &[1]).unwrap(), [r#"{"id":2,"user":"b","n":1.5}"#]);
+    // Beside files, in the order of the paths.
+    let log = files.path("log.csv");
+    std::fs::write(&log, "user\nc\n").unwrap();
+    let events = read_events(&[log.clone(), format!("{url}?table=log"), log], &ReadOptions::default()).unwrap();
+    assert_eq!(
+        rows(&events.batch),
+        [r#"{"user":"c","id":null,"n":null}"#, r#"{"user":"a","id":1,"n":7.0}"#, r#"{"user":"b","id":2,"n":1.5}"#]
+    );
+    assert_eq!(events.origin.warnings.len(), 1, "{:?}", events.origin.warnings);
     let query = Some(Selection::Query("SELECT user FROM log WHERE n > 2".into()));
     let options = ReadOptions { selection: query, ..ReadOptions::default() };
     assert_eq!(rows(&read_events(&[url], &options).unwrap().batch), [r#"{"user":"a"}"#]);
