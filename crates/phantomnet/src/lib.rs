@@ -8,6 +8,7 @@ pub mod config;
 pub mod failure;
 pub mod pipeline;
 pub mod signals;
+pub mod temporary;
 mod terminal;
 
 use std::process::ExitCode;

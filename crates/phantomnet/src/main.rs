@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use phantomnet::cli::Cli;
+use phantomnet::temporary::TemporaryFolder;
 
 fn main() -> ExitCode {
-    phantomnet::run(phantomnet::cli::Cli::parse())
+    let cli = Cli::parse();
+    let _folder = TemporaryFolder::of_process();
+    phantomnet::run(cli)
 }

@@ -8,6 +8,9 @@ use signal_hook::flag;
 
 use crate::failure::{Failure, Kind};
 
+/// Whether any of the process listens.
+static IS_ARMED: AtomicBool = AtomicBool::new(false);
+
 /// Whether, and by which signal, the user wants the work to stop.
 #[derive(Debug, Clone, Default)]
 pub struct StopSignal {
@@ -30,6 +33,7 @@ impl StopSignal {
         if !self.listens {
             return Ok(());
         }
+        IS_ARMED.store(true, Ordering::SeqCst);
         for signal in [SIGINT, SIGTERM] {
             let refused = |e: std::io::Error| Failure::environment("cannot listen for signals").caused_by(e);
             // Handlers run in this order: the first signal finds the flag still down, the second finds it up.
@@ -38,6 +42,11 @@ impl StopSignal {
             flag::register(signal, self.raised.clone()).map_err(refused)?;
         }
         Ok(())
+    }
+
+    /// Whether a signal is waited for, so that it does not end the process.
+    pub(crate) fn is_armed() -> bool {
+        IS_ARMED.load(Ordering::SeqCst)
     }
 
     /// The flag that learners look at.

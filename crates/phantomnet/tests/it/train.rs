@@ -258,6 +258,28 @@ fn an_interrupted_run_is_killed_and_leaves_nothing() {
     assert!(!w.path("phantomnet-out").exists(), "no output of a run that did not end");
 }
 
+/// Events are an attacker's words and may be many: no copy of them is left in the folder for temporary files.
+#[test]
+fn a_signal_takes_the_copy_of_standard_input_away() {
+    let w = Workplace::new();
+    let temporary = w.path("tmp");
+    fs::create_dir(&temporary).unwrap();
+    for command in [&["inspect", "-"][..], &["convert", "-", "out.parquet"]] {
+        let mut child = w.command(command).env("TMPDIR", &temporary).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"a,b\n1,2\n").unwrap();
+        let copies = || entries(&temporary).iter().flat_map(|folder| entries(&temporary.join(folder))).count();
+        while copies() == 0 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let kill = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(child.wait().unwrap().code(), None);
+        assert!(entries(&temporary).is_empty(), "{:?} is left", entries(&temporary));
+    }
+}
+
 #[test]
 fn two_runs_at_once_both_land() {
     let w = Workplace::new();
