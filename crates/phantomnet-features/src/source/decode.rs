@@ -62,6 +62,8 @@ pub(crate) struct Decoder {
     line: u64,
     /// Whether all of the text at hand is known to be UTF-8.
     is_utf8: bool,
+    /// Whether the lines at hand stand below a header of Zeek that is not the layout's.
+    pub(crate) is_foreign: bool,
     /// Lines that begin here are known not to close a quote.
     searched: Range<usize>,
 }
@@ -109,6 +111,7 @@ impl Decoder {
             max_record_bytes,
             line: 0,
             is_utf8: false,
+            is_foreign: false,
             searched: 0..0,
         }
     }
@@ -122,6 +125,7 @@ impl Decoder {
     /// Takes note of a new text; places in another are forgotten.
     pub(crate) fn begin(&mut self, text: Source<'_>) {
         self.is_utf8 = text.is_utf8();
+        self.is_foreign = false;
         self.searched = 0..0;
     }
 
@@ -200,7 +204,20 @@ impl Decoder {
         match &self.fields {
             Fields::Zeek { layout, columns } => {
                 let line = String::from_utf8_lossy(&text[start..end]);
-                Ok(layout.split(&line, columns, &mut self.row)? == zeek::Line::Event)
+                match layout.split(&line, columns, &mut self.row)? {
+                    zeek::Line::Event if self.is_foreign => {
+                        Err("it belongs to the other fields above, which need a file of their own".into())
+                    }
+                    zeek::Line::Event => Ok(true),
+                    zeek::Line::Remark => Ok(false),
+                    zeek::Line::Fields { are_same } => {
+                        self.is_foreign = !are_same;
+                        match are_same {
+                            true => Ok(false),
+                            false => Err("the log goes on with other fields, which need a file of their own".into()),
+                        }
+                    }
+                }
             }
             Fields::Line { column } => {
                 if let Some(column) = column {

@@ -74,6 +74,8 @@ impl LineDecoder {
     /// The reason for which a reader of files would reject the line.
     pub fn decode(&mut self, line: &[u8]) -> Result<RecordBatch, Reason> {
         self.decoder.go_on();
+        // Lines know nothing of each other here.
+        self.decoder.is_foreign = false;
         let span = match self.decoder.step(line, 0, true) {
             Step::Record(span) => span,
             Step::Rejected(_, reason) => return Err(Reason(reason)),

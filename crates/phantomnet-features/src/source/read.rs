@@ -395,6 +395,9 @@ impl Gathered {
     }
 }
 
+/// Most cells of a part, those that no record has included: a bound on what hostile keys can cost.
+const MAX_CELLS: usize = 1 << 23;
+
 /// Makes something of the columns of each block, in the thread that took it apart.
 pub(crate) struct Then<'a, F> {
     pub(crate) table: Table<'a>,
@@ -419,6 +422,10 @@ impl<O: Send, F: Fn(Gathered) -> O + Sync> Visit for Then<'_, F> {
 
     fn push(&self, sink: &mut Columns, row: &Row, source: Source<'_>, names: &Names) -> Result<(), String> {
         self.table.push(sink, row, source, names)
+    }
+
+    fn is_full(&self, sink: &Columns, names: &Names) -> bool {
+        self.table.is_full(sink, names)
     }
 
     fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> O {
@@ -450,6 +457,10 @@ impl Visit for Table<'_> {
         let names = names.as_slice();
         let plan = |column: usize| self.plan(&names[column]);
         sink.push(row, source, plan, self.strict).map_err(|misfit| misfit.reason(names, plan))
+    }
+
+    fn is_full(&self, sink: &Columns, names: &Names) -> bool {
+        sink.n_rows() * names.as_slice().len() >= MAX_CELLS
     }
 
     fn finish(&self, sink: Columns, names: &Names, objects: Vec<String>) -> Gathered {

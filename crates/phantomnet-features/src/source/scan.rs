@@ -43,6 +43,9 @@ pub(crate) trait Visit: Sync {
     /// Takes a record, or tells why it is rejected.
     fn push(&self, sink: &mut Self::Sink, row: &Row, source: Source<'_>, names: &Names) -> Result<(), String>;
 
+    /// Whether it holds so much that it is to be finished, and another begun.
+    fn is_full(&self, sink: &Self::Sink, names: &Names) -> bool;
+
     /// `objects`: names that had objects of JSON.
     fn finish(&self, sink: Self::Sink, names: &Names, objects: Vec<String>) -> Self::Out;
 
@@ -113,6 +116,10 @@ struct Decoded<O> {
     /// Bytes of it that are whole records.
     consumed: usize,
     n_lines: u64,
+    /// Whether there are more, which make another part.
+    has_more: bool,
+    /// Whether what follows stands below a header of Zeek that is not the file's.
+    is_foreign: bool,
 }
 
 /// Threads to read with.
@@ -184,7 +191,7 @@ pub(crate) fn scan<V: Visit>(
                     let job = jobs.lock().ok().and_then(|jobs| jobs.recv().ok());
                     let Some((reader, at, block)) = job else { return };
                     let ended = block.kind == BlockKind::Last;
-                    let work = || decode(&heads[at.0], options, visit, &block.bytes, ended);
+                    let work = || decode(&heads[at.0], options, visit, &block.bytes, ended, false);
                     let decoded = match catch_unwind(AssertUnwindSafe(work)) {
                         Ok(decoded) => Some(decoded),
                         Err(panic) => {
@@ -269,7 +276,8 @@ fn scan_inline<V: Visit>(
         let end = read_blocks(head, options, &mut |block| {
             let is_line = matches!(block.kind, BlockKind::Lines | BlockKind::Last) && !head.layout().spans_lines();
             let ended = block.kind == BlockKind::Last;
-            let decoded = (is_line && join.is_clear()).then(|| decode(head, options, visit, &block.bytes, ended));
+            let decoded =
+                (is_line && join.is_clear()).then(|| decode(head, options, visit, &block.bytes, ended, false));
             join.take(block, decoded, gather).map_err(|error| failed = Some(error)).ok()
         });
         if let Some(error) = failed {
@@ -308,12 +316,23 @@ fn read_blocks(
     Ok(FileEnd { n_bytes, digest, damage, warning: None })
 }
 
-/// Takes the records of some bytes apart.
-fn decode<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, bytes: &[u8], ended: bool) -> Decoded<V::Out> {
+/// Takes the records of some bytes apart, as many as one part holds.
+///
+/// - `ended`: nothing comes after the bytes.
+/// - `is_foreign`: they stand below a header of Zeek that is not the file's.
+fn decode<V: Visit>(
+    head: &Head,
+    options: &ReadOptions,
+    visit: &V,
+    bytes: &[u8],
+    ended: bool,
+    is_foreign: bool,
+) -> Decoded<V::Out> {
     let mut decoder =
         Decoder::new(head.layout(), head.terminator, options.max_line_bytes, visit.names(), visit.mixed());
     let source = Source::new(bytes);
     decoder.begin(source);
+    decoder.is_foreign = is_foreign;
     let mut sink = visit.sink();
     let mut starts = Vec::new();
     let mut rejected = Vec::new();
@@ -321,10 +340,14 @@ fn decode<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, bytes: &[u8],
         let record = &bytes[span.start..span.end];
         rejected.push(RejectedPart { line: span.line, offset: span.start as u64, reason, excerpt: excerpt(record) });
     };
-    let mut at = 0;
+    let (mut at, mut has_more) = (0, false);
     let consumed = loop {
         if at >= bytes.len() {
             break bytes.len();
+        }
+        has_more = visit.is_full(&sink, &decoder.names);
+        if has_more {
+            break at;
         }
         match decoder.step(bytes, at, ended) {
             Step::Record(span) => {
@@ -345,7 +368,7 @@ fn decode<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, bytes: &[u8],
     let out = visit.finish(sink, &decoder.names, decoder.objects());
     let n_lossy = decoder.n_lossy;
     let part = Part { out, n_rows: starts.len(), starts, rejected, n_lossy, line: 0, offset: 0 };
-    Decoded { part, consumed, n_lines: decoder.n_lines() }
+    Decoded { part, consumed, n_lines: decoder.n_lines(), has_more, is_foreign: decoder.is_foreign }
 }
 
 /// Takes the beginning of a file apart, for what it tells of the rest.
@@ -360,7 +383,7 @@ pub(crate) fn decode_head<V: Visit>(
         let (columns, n_rows) = first.unwrap_or_default();
         return Ok((visit.arrays(columns, n_rows), n_rows));
     }
-    let part = decode(head, options, visit, &head.lines, head.is_all).part;
+    let part = decode(head, options, visit, &head.lines, head.is_all, false).part;
     Ok((part.out, part.n_rows))
 }
 
@@ -375,17 +398,19 @@ struct Join<'a, V> {
     /// Line and byte of the text at which that, or else the next block, starts.
     line: u64,
     offset: u64,
+    /// Whether the next block stands below a header of Zeek that is not the file's.
+    is_foreign: bool,
 }
 
 impl<'a, V: Visit> Join<'a, V> {
     fn new(file: usize, head: &'a Head, options: &'a ReadOptions, visit: &'a V) -> Self {
         let (line, offset) = (head.start_line, head.start);
-        Self { file, head, options, visit, rest: Vec::new(), line, offset }
+        Self { file, head, options, visit, rest: Vec::new(), line, offset, is_foreign: false }
     }
 
-    /// Whether the next block begins with a record.
+    /// Whether the next block can be taken apart as it is.
     fn is_clear(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() && !self.is_foreign
     }
 
     /// Takes the next block, and returns its memory.
@@ -400,16 +425,16 @@ impl<'a, V: Visit> Join<'a, V> {
                 let ended = block.kind == BlockKind::Last;
                 let mut bytes = block.bytes;
                 let decoded = match decoded {
-                    Some(decoded) if self.rest.is_empty() => decoded,
+                    Some(decoded) if self.is_clear() => decoded,
                     _ => {
                         if !self.rest.is_empty() {
                             self.rest.extend_from_slice(&bytes);
                             bytes = std::mem::take(&mut self.rest);
                         }
-                        decode(self.head, self.options, self.visit, &bytes, ended)
+                        self.decode(&bytes, ended)
                     }
                 };
-                self.give(&bytes, decoded, gather)?;
+                self.give(&bytes, decoded, ended, gather)?;
                 // Not that of a line beyond all measure.
                 bytes.shrink_to(2 * self.options.block_bytes);
                 return Ok(bytes);
@@ -420,33 +445,49 @@ impl<'a, V: Visit> Join<'a, V> {
         // No record goes on over such a line.
         while !self.rest.is_empty() {
             let bytes = std::mem::take(&mut self.rest);
-            let decoded = decode(self.head, self.options, self.visit, &bytes, true);
-            self.give(&bytes, decoded, gather)?;
+            let decoded = self.decode(&bytes, true);
+            self.give(&bytes, decoded, true, gather)?;
         }
-        let mut decoded = decode(self.head, self.options, self.visit, &[], true);
+        let mut decoded = self.decode(&[], true);
         decoded.part.rejected.push(RejectedPart { line: 0, offset: 0, reason, excerpt: excerpt(&block.bytes) });
         decoded.n_lines = 1;
-        self.give(&[], decoded, gather)?;
+        self.give(&[], decoded, true, gather)?;
         self.offset = block.end;
         Ok(block.bytes)
     }
 
+    fn decode(&self, bytes: &[u8], ended: bool) -> Decoded<V::Out> {
+        decode(self.head, self.options, self.visit, bytes, ended, self.is_foreign)
+    }
+
+    /// Gives the parts of some bytes, of which the first is `decoded`, and keeps what is left of them.
     fn give(
         &mut self,
         bytes: &[u8],
-        decoded: Decoded<V::Out>,
+        mut decoded: Decoded<V::Out>,
+        ended: bool,
         gather: &mut dyn Gather<V::Out>,
     ) -> Result<(), SourceError> {
-        let Decoded { mut part, consumed, n_lines } = decoded;
-        (part.line, part.offset) = (self.line, self.offset);
-        for rejected in &mut part.rejected {
-            rejected.line += self.line + 1;
-            rejected.offset += self.offset;
+        let mut start = 0;
+        loop {
+            let Decoded { mut part, consumed, n_lines, has_more, is_foreign } = decoded;
+            (part.line, part.offset) = (self.line, self.offset);
+            for rejected in &mut part.rejected {
+                rejected.line += self.line + 1;
+                rejected.offset += self.offset;
+            }
+            self.line += n_lines;
+            self.offset += consumed as u64;
+            self.is_foreign = is_foreign;
+            start += consumed;
+            gather.part(self.file, part)?;
+            if !has_more {
+                break;
+            }
+            decoded = self.decode(&bytes[start..], ended);
         }
-        self.line += n_lines;
-        self.offset += consumed as u64;
-        self.rest = bytes[consumed..].to_vec();
-        gather.part(self.file, part)
+        self.rest = bytes[start..].to_vec();
+        Ok(())
     }
 
     fn end(self, end: FileEnd, gather: &mut dyn Gather<V::Out>) -> Result<(), SourceError> {

@@ -152,8 +152,13 @@ fn spread(fields: &[String]) -> Vec<String> {
 pub(crate) enum Line {
     /// An event, now in the row.
     Event,
-    /// A remark: when the log was opened or closed, or the header again.
+    /// A remark, such as when the log was opened or closed.
     Remark,
+    /// The names of the fields once more: a log that was appended to begins anew in the middle.
+    Fields {
+        /// Whether they are those of the layout.
+        are_same: bool,
+    },
 }
 
 impl ZeekLayout {
@@ -161,15 +166,11 @@ impl ZeekLayout {
     pub(crate) fn split(&self, line: &str, columns: &[Option<usize>], row: &mut Row) -> Result<Line, String> {
         let separator = char::from(self.separator);
         if let Some(remark) = line.strip_prefix('#') {
-            // A log that was appended to begins anew in the middle.
-            let fields = remark.strip_prefix("fields").and_then(|rest| rest.strip_prefix(separator));
-            let fields: Option<Vec<String>> = fields.map(|rest| rest.split(separator).map(str::to_owned).collect());
-            return match fields {
-                Some(fields) if spread(&fields) != self.header => {
-                    Err("the log goes on with other fields, which need a file of their own".into())
-                }
-                _ => Ok(Line::Remark),
+            let Some(fields) = remark.strip_prefix("fields").and_then(|rest| rest.strip_prefix(separator)) else {
+                return Ok(Line::Remark);
             };
+            let fields: Vec<String> = fields.split(separator).map(str::to_owned).collect();
+            return Ok(Line::Fields { are_same: spread(&fields) == self.header });
         }
         let n_fields = self.header.len() - self.n_in_last + 1;
         let mut found = 0;
@@ -281,7 +282,7 @@ mod tests {
                 .iter()
                 .map(|cell| (cell.kind, String::from_utf8_lossy(row.bytes(cell, line.as_bytes())).into_owned()))
                 .collect()),
-            Line::Remark => Ok(Vec::new()),
+            Line::Remark | Line::Fields { .. } => Ok(Vec::new()),
         }
     }
 
@@ -334,7 +335,8 @@ mod tests {
     fn a_header_in_the_middle_is_the_same_or_refused() {
         let layout = layout(HEADER).unwrap();
         assert_eq!(cells(&layout, "#fields\tts\tid.resp_p\tlocal\tuser\ttags").unwrap(), []);
-        assert!(cells(&layout, "#fields\tts\tother").unwrap_err().contains("other fields"));
+        let mut row = Row::default();
+        assert_eq!(layout.split("#fields\tts\tother", &[], &mut row), Ok(Line::Fields { are_same: false }));
         assert_eq!(cells(&layout, "1\t2").unwrap_err(), "expected 5 fields, got 2");
     }
 

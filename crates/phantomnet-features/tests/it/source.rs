@@ -377,8 +377,20 @@ fn files_that_cannot_be_read(#[case] name: &str, #[case] content: &str, #[case] 
     let files = Files::new(&[(name, content.as_bytes())]);
     let error = files.read(&[name], &ReadOptions::default()).unwrap_err();
     assert_eq!(message(&error), expected);
-    let has_hint = !matches!(error, SourceError::NoEvents { .. } | SourceError::Parquet { .. });
+    let has_hint = !matches!(error, SourceError::Parquet { .. });
     assert_eq!(error.hint().is_some(), has_hint);
+}
+
+#[test]
+fn a_file_of_another_format_is_told_why() {
+    let files = Files::new(&[("a.log", b"[img]javascript:alert(1)\n{{7*7}}\n")]);
+    let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
+    let error = files.read(&["a.log"], &options).unwrap_err();
+    let expected = "no events: `a.log` has no row that can be read (line 1: expected a JSON object)";
+    assert_eq!(message(&error), expected);
+    assert!(error.hint().unwrap().contains("`lines`"), "{:?}", error.hint());
+    let options = ReadOptions { format: Some(Format::Lines), ..options };
+    assert_eq!(files.read(&["a.log"], &options).unwrap().batch.num_rows(), 2);
 }
 
 #[test]
@@ -515,6 +527,50 @@ fn a_zeek_log_may_be_appended_to() {
     let mut decoder = LineDecoder::new(&events.origin.schema, &events.origin.files[0].layout);
     assert_eq!(decoder.decode(b"1.5\t\"a").unwrap(), events.batch.slice(0, 1));
     assert!(decoder.decode(b"#close\tx").is_err());
+}
+
+/// Fields of another order are as many, and would be read into the wrong columns.
+#[test]
+fn a_zeek_log_goes_on_with_other_fields() {
+    let head = "#separator \\x09\n#fields\tts\ta\tb\n#types\ttime\tcount\tcount\n";
+    let own = |n: usize| format!("{head}{}", "1.5\t1\t2\n".repeat(n));
+    let other = format!("{}{}", head.replace("a\tb", "b\ta"), "2.5\t20\t10\n".repeat(40));
+    let content = [own(50), other, own(30)].concat();
+    let files = Files::new(&[("conn.log", content.as_bytes())]);
+    for (block_bytes, threads) in [(4 << 20, 1), (64, 2), (200, 1), (333, 3)] {
+        let options = ReadOptions {
+            max_rejected: 1.0,
+            block_bytes,
+            threads: std::num::NonZeroUsize::new(threads),
+            ..ReadOptions::default()
+        };
+        let events = files.read(&["conn.log"], &options).unwrap();
+        assert!(rows(&events.batch).iter().all(|row| row == r#"{"ts":1.5,"a":1,"b":2}"#));
+        assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (80, 41), "{block_bytes}");
+        let reasons: Vec<&String> = events.origin.rejected.by_reason.keys().collect();
+        let expected = [
+            "it belongs to the other fields above, which need a file of their own",
+            "the log goes on with other fields, which need a file of their own",
+        ];
+        assert_eq!(reasons, expected);
+        assert_eq!(events.origin.rejected.kept[1].place.line, 57);
+        assert_eq!(events.origin.places.get(50).line, 100);
+    }
+}
+
+/// A block of such records would take gigabytes: it makes several parts.
+#[test]
+fn keys_that_never_come_again_are_read_in_parts() {
+    let content: String = (0..3_500).map(|i| format!("{{\"k{i}\": {i}}}\nx\n")).collect();
+    let files = Files::new(&[("a.jsonl", content.as_bytes())]);
+    let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
+    let events = files.read(&["a.jsonl"], &options).unwrap();
+    assert_eq!((events.batch.num_rows(), events.batch.num_columns(), events.origin.rejected.n), (3_500, 3_500, 3_500));
+    for (i, column) in events.batch.columns().iter().enumerate() {
+        assert_eq!((column.len() - column.null_count(), column.as_primitive::<Int64Type>().value(i)), (1, i as i64));
+    }
+    assert_eq!(events.origin.places.get(3_499).line, 6_999);
+    assert_eq!(events.origin.rejected.kept[3_499].place.line, 7_000);
 }
 
 #[test]
