@@ -127,6 +127,8 @@ pub enum SourceError {
         path: PathBuf,
         /// How the files are without events.
         why: String,
+        /// Whether the file has records, none of which can be read.
+        has_records: bool,
     },
     /// More columns than a table may have.
     #[error("`{}` has {n} columns, more than {limit}", path.display())]
@@ -273,6 +275,10 @@ impl SourceError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Expression(error) => return error.hint(),
+            Self::NoEvents { has_records: true, .. } => {
+                "`data.format` says how to read what is taken for another format; `lines` makes every line an event"
+            }
+            Self::NoEvents { .. } => "name files with events in `data.paths`",
             Self::NoPaths => "name files, folders or patterns in `data.paths`",
             Self::NotFound { path } if path.as_os_str() == "-" => {
                 "write standard input to a file, and measure with that"

@@ -711,11 +711,15 @@ impl<'a> Reading<'a> {
         if let Some((path, why)) = without.first()
             && self.table.n_rows == 0
         {
-            let why = match without.len() - 1 {
-                0 => (*why).to_owned(),
-                n => format!("{why}, and {n} more without events"),
-            };
-            return Err(SourceError::NoEvents { path: path.clone(), why });
+            let mut why = (*why).to_owned();
+            let first = self.rejected.kept.iter().find(|line| self.files[line.place.file as usize].path == *path);
+            if let Some(RejectedLine { place, reason, .. }) = first {
+                why += &format!(" (line {}: {reason})", place.line);
+            }
+            if without.len() > 1 {
+                why += &format!(", and {} more without events", without.len() - 1);
+            }
+            return Err(SourceError::NoEvents { path: path.clone(), why, has_records: first.is_some() });
         }
         self.warnings.extend(without.iter().map(|(path, why)| format!("`{}` {why}", path.display())));
         Ok(())

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use phantomnet_features::{
     ColumnSummary, ColumnType, Encoding, Evaluated, EventReader, EventSchema, Expression, ExpressionError, FeatureSet,
-    FeatureValues, Format, Origin, Program, ReadOptions, ReadProgress, Selection, SourceError, Summary, Variables,
-    into_labels, into_matrix, learn_classes, learn_schema, overlaps,
+    FeatureValues, Format, Origin, Program, ROW_ID, ReadOptions, ReadProgress, Selection, SourceError, Summary,
+    Variables, into_labels, into_matrix, learn_classes, learn_schema, overlaps,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, FeatureSchema};
@@ -158,9 +158,12 @@ pub(super) fn paths(config: &Config) -> Vec<String> {
 }
 
 pub(super) fn header_looks_like_data(schema: &EventSchema) -> Option<String> {
-    let numbers = schema.names().filter(|name| name.parse::<f64>().is_ok()).count();
-    (2 * numbers > schema.columns().len())
-        .then(|| "the header looks like data: name the columns in `data.columns` if the files have none".into())
+    // A name that comes again has a number after it.
+    let is_number = |name: &&str| name.split('_').next().is_some_and(|name| name.parse::<f64>().is_ok());
+    let numbers = schema.names().filter(is_number).count();
+    (2 * numbers > schema.columns().len()).then(|| {
+        "the header looks like an event, which is lost: name the columns in `data.columns` if there is none".into()
+    })
 }
 
 /// The expression of the events' weight, if the configuration has one.
@@ -197,7 +200,7 @@ fn expanded(config: &Config, name: &str, sql: &str) -> Result<String, Failure> {
     config.aliases()?.expand(name, sql).map_err(expression_failure)
 }
 
-/// The configured features, or the default ones: every column of a summary that neither label nor weight reads.
+/// The configured features, or the default ones: every column of a summary that neither label nor weight reads, row numbers apart.
 pub fn feature_expressions(
     config: &Config,
     columns: &[ColumnSummary],
@@ -215,7 +218,8 @@ pub fn feature_expressions(
     let mut features = Vec::new();
     for ColumnSummary { name, column_type, has_few_values, .. } in columns {
         let is_read = |expression: &Expression| expression.columns().contains(name);
-        if is_read(label) || weight.is_some_and(is_read) || config.data.ignore.contains(name) {
+        // The row number that `convert` writes tells of the order of the log.
+        if is_read(label) || weight.is_some_and(is_read) || config.data.ignore.contains(name) || name == ROW_ID {
             continue;
         }
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
