@@ -45,7 +45,9 @@ pub fn read_labelled(
     let reader = EventReader::open_as(&paths(config), &options, schema).map_err(source_failure)?;
     let evaluated = reader.evaluate(&program, tell).map_err(source_failure)?;
     let mut warnings = evaluated.origin.warnings.clone();
-    if let Some(column) = program.label.columns().iter().find(|c| evaluated.origin.absent.contains(c)) {
+    // A log may lack fields, which a warning tells; without any of them it says nothing of the label.
+    let read = program.label.columns();
+    if let Some(column) = read.first().filter(|_| read.iter().all(|column| evaluated.origin.absent.contains(column))) {
         return Err(Failure::data(format!("the label reads column `{column}`, which the data do not have"))
             .hint("labelled events are needed, and `data.columns` for files without a header"));
     }

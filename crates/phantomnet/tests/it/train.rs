@@ -350,6 +350,30 @@ fn events_without_any_column_of_the_model_are_refused() {
     }
 }
 
+/// Rows of a log are often in the order of their classes.
+#[test]
+fn the_row_number_of_converted_events_is_no_default_feature() {
+    let w = Workplace::new();
+    w.run(&["convert", "events.csv", "events.parquet"]);
+    w.json(&["train", "events.parquet", "--set", "features={}", "--json"]);
+    let pipeline = fs::read_to_string(w.path("phantomnet-out/model/pipeline.toml")).unwrap();
+    assert!(pipeline.contains("data_length") && !pipeline.contains("row_id"), "{pipeline}");
+}
+
+/// A sensor writes a field when it has something to say in it.
+#[test]
+fn events_are_judged_that_lack_one_of_the_labels_fields() {
+    let w = Workplace::new();
+    let label = "label.expr=event IN ('login_failed', 'command') OR alert IS NOT NULL";
+    w.json(&["train", "events.csv", "--set", label, "--set", "data.fields.alert=\"text\"", "--json"]);
+    let judged = w.json(&["evaluate", "phantomnet-out/model", "events.csv", "--json"]);
+    assert_eq!(judged["n_rows"], 199);
+    assert!(judged["warnings"].to_string().contains("column `alert` is not in the data"), "{judged}");
+    w.write("unlabelled.csv", "data\nroot\n");
+    let (status, said) = w.fails(&["evaluate", "phantomnet-out/model", "unlabelled.csv"]);
+    assert!(status == 3 && said.contains("which the data do not have"), "{status}: {said}");
+}
+
 #[test]
 fn evaluate_judges_the_gate_on_what_it_measures() {
     let w = Workplace::new();
