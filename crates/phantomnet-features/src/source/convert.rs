@@ -12,9 +12,11 @@ use parquet::schema::types::ColumnPath;
 use crate::events::{EventSchema, Rejected, SourceFile};
 use crate::source::columns::under;
 use crate::source::groups::GroupWriter;
-use crate::source::read::{Gathered, Plans, Reading};
+use crate::source::plans::Plans;
+use crate::source::read::Reading;
 use crate::source::row::Names;
 use crate::source::scan::{FileEnd, Gather, Part, n_threads};
+use crate::source::table::Gathered;
 use crate::source::{ReadOptions, ReadProgress, SourceError};
 
 /// The column that counts rows.

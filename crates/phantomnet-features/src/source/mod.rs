@@ -3,8 +3,9 @@
 //!
 //! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode) with `sniff` and `layout`
 //! (recognize), `blocks` (cut at line ends), `scan` (blocks in parallel, joined in order), `decode` with `delimited`, `json`, `zeek` and
-//! `http` (records and cells), `columns` (types), then `read` (one table) or `evaluate` (expressions, block by block). `text` takes records off what arrives bit by bit instead, for
-//! `stream`. What cannot be read is rejected record by record, counted and kept.
+//! `http` (records and cells), `columns` (types) and `table` (columns by name), then `read` (one table) or `evaluate` (expressions, block
+//! by block). `plans` keeps what is believed of the types, and has all read again where that does not hold. `text` takes records off
+//! what arrives bit by bit instead, for `stream`. What cannot be read is rejected record by record, counted and kept.
 //!
 //! Limits: `read` holds its table in memory, of which a text column holds at most 2 GiB.
 
@@ -28,6 +29,7 @@ mod layout;
 mod open;
 mod parquet;
 mod path;
+mod plans;
 mod progress;
 mod raw;
 mod read;
@@ -39,6 +41,7 @@ mod sniff;
 mod standard_input;
 mod stream;
 mod survey;
+mod table;
 mod text;
 mod utf16;
 mod zeek;

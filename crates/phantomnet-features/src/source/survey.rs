@@ -8,10 +8,11 @@ use arrow_array::{Array, ArrayRef, StringArray};
 use crate::events::{ColumnType, EventSchema, Origin, Place};
 use crate::source::ReadOptions;
 use crate::source::error::SourceError;
-use crate::source::read::{Gathered, Reading};
+use crate::source::read::Reading;
 use crate::source::reasons::{Mixture, is_given, place_in_words, why};
 use crate::source::row::MAX_COLUMNS;
 use crate::source::scan::{FileEnd, Gather, Part};
+use crate::source::table::Gathered;
 
 /// A column of text with at most so many different values has few.
 const FEW_VALUES: usize = 64;
