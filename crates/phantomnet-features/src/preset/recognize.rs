@@ -22,7 +22,8 @@ impl Signs {
     }
 
     fn are_met(&self, columns: &[&str], sample: &dyn Fn(&str) -> Vec<String>) -> bool {
-        let is_there = |name: &String| columns.contains(&name.as_str());
+        // Blanks around a name are left out when the preset is used.
+        let is_there = |name: &String| columns.iter().any(|column| column.trim() == name);
         self.n() > 0
             && self.columns.iter().all(is_there)
             && (self.any_of.is_empty() || self.any_of.iter().any(is_there))

@@ -83,13 +83,15 @@ pub(crate) enum NoLayout {
     Pending,
 }
 
-/// Tells the layout from the beginning of a text, which is all of it if it `ended`. A header is read unless names are given.
+/// Tells the layout from the beginning of a text, which is all of it if it `ended`. A header is read unless names are given; a name
+/// that is `known` but for blanks around it is read as that.
 pub(crate) fn read_layout(
     text: &[u8],
     ended: bool,
     format: Format,
     terminator: u8,
     options: &ReadOptions,
+    known: &dyn Fn(&str) -> bool,
 ) -> Result<Begun, NoLayout> {
     let skipped = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
     if skipped == text.len() {
@@ -113,41 +115,49 @@ pub(crate) fn read_layout(
         Format::Http => whole(Layout::Http),
         Format::Csv | Format::Tsv | Format::Psv | Format::Parquet | Format::Database => {
             let delimiter = format.delimiter().unwrap_or(b',');
-            delimited(text, delimiter, terminator, ended, columns, options.max_line_bytes)
+            let (header, start) = match columns {
+                Some(columns) => (columns.to_vec(), 0),
+                None => read_names(text, delimiter, terminator, ended, options.max_line_bytes)?,
+            };
+            delimited(delimiter, &header, start, known)
         }
     }
 }
 
-fn delimited(
+/// The fields of the first record, and where the second begins.
+fn read_names(
     text: &[u8],
     delimiter: u8,
     terminator: u8,
     ended: bool,
-    columns: Option<&[String]>,
     max_record_bytes: usize,
-) -> Result<Begun, NoLayout> {
-    let (header, start) = match columns {
-        Some(columns) => (columns.to_vec(), 0),
-        None => {
-            // The decoder finds the end of the record; how many fields it has is not known to it yet.
-            let layout = Layout::Delimited { delimiter, header: Vec::new() };
-            let names = Names::new(Vec::new(), false);
-            let mut decoder = Decoder::new(&layout, terminator, max_record_bytes, names, &[]);
-            let span = match decoder.step(text, 0, ended) {
-                Step::Rejected(_, reason) if !reason.starts_with("expected") => return Err(NoLayout::Header(reason)),
-                Step::Record(span) | Step::Rejected(span, _) => span,
-                Step::Nothing(_) => return Err(NoLayout::Empty),
-                Step::Pending(_) => return Err(NoLayout::Pending),
-            };
-            (header_fields(&text[span.start..span.end], delimiter), span.next)
-        }
+) -> Result<(Vec<String>, usize), NoLayout> {
+    // The decoder finds the end of the record; how many fields it has is not known to it yet.
+    let layout = Layout::Delimited { delimiter, header: Vec::new() };
+    let names = Names::new(Vec::new(), false);
+    let mut decoder = Decoder::new(&layout, terminator, max_record_bytes, names, &[]);
+    let span = match decoder.step(text, 0, ended) {
+        Step::Rejected(_, reason) if !reason.starts_with("expected") => return Err(NoLayout::Header(reason)),
+        Step::Record(span) | Step::Rejected(span, _) => span,
+        Step::Nothing(_) => return Err(NoLayout::Empty),
+        Step::Pending(_) => return Err(NoLayout::Pending),
     };
+    Ok((header_fields(&text[span.start..span.end], delimiter), span.next))
+}
+
+fn delimited(delimiter: u8, header: &[String], start: usize, known: &dyn Fn(&str) -> bool) -> Result<Begun, NoLayout> {
     if header.len() > MAX_COLUMNS {
         return Err(NoLayout::Header(format!("it has {} columns; at most {MAX_COLUMNS} are read", header.len())));
     }
-    let fields: Vec<&str> = header.iter().map(String::as_str).collect();
-    let (header, renamed) = column_names(&fields);
+    let trimmed = |name: &&str| !known(name) && known(name.trim());
+    let n_trimmed = header.iter().map(String::as_str).filter(trimmed).count();
+    let fields = header.iter().map(String::as_str).map(|name| if trimmed(&name) { name.trim() } else { name });
+    let (header, renamed) = column_names(&fields.collect::<Vec<_>>());
     let mut warnings = Vec::new();
+    if n_trimmed > 0 {
+        let n = header.len();
+        warnings.push(format!("{n_trimmed} of {n} names of the header are read without the blanks around them"));
+    }
     for (name, new) in renamed.iter().take(SHOWN_REPEATED) {
         let (name, new) = (visible(name, 60), visible(new, 60));
         warnings.push(format!("the header has more than one column `{name}`; one of them is read as `{new}`"));

@@ -52,8 +52,9 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Opens a file and looks at its beginning; compression is recognized by its magic bytes, whatever the name says.
-    pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Self, SourceError> {
+    /// Opens a file and looks at its beginning; compression is recognized by its magic bytes, whatever the name says. Which columns are
+    /// `known`, is for [`read_layout`].
+    pub(crate) fn read(path: &Path, options: &ReadOptions, known: &dyn Fn(&str) -> bool) -> Result<Self, SourceError> {
         let mut warnings = Vec::new();
         let mut encoding = options.encoding;
         let mut content = Content::open(path, options, encoding)?;
@@ -93,7 +94,7 @@ impl Head {
             return Ok(head);
         }
         let header = |reason| SourceError::Header { path: path.to_path_buf(), reason };
-        match read_layout(&text[mark..], is_all, format, terminator, options) {
+        match read_layout(&text[mark..], is_all, format, terminator, options, known) {
             Ok(begun) => {
                 head.start = (mark + begun.start) as u64;
                 head.layout = Some(begun.layout);

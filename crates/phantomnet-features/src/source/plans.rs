@@ -78,7 +78,8 @@ impl<'a> Plans<'a> {
         }
         let (guess, mut begun) = (Guess::default(), Beginnings::default());
         let table = Table { names: &names, given: &given, guess: &guess, strict: options.reject_misfits };
-        let (heads, warnings) = heads(paths, options, &mut |head| {
+        let known = |name: &str| names.position(name).is_some() || options.expected.contains_key(name);
+        let (heads, warnings) = heads(paths, options, &known, &mut |head| {
             let (gathered, n_rows) = decode_head(head, options, &table)?;
             begun.add(gathered, n_rows);
             // There may be many files.
@@ -203,10 +204,11 @@ impl<O> Gather<O> for Told<'_, O> {
 
 /// What is known of files and databases before they are read, and what a person should know.
 ///
-/// `look` is given each with the first of its content.
+/// `look` is given each with the first of its content. Which columns are `known`, is for the names of headers.
 fn heads(
     paths: &[String],
     options: &ReadOptions,
+    known: &dyn Fn(&str) -> bool,
     look: &mut dyn FnMut(&mut Head) -> Result<(), SourceError>,
 ) -> Result<(Vec<Head>, Vec<String>), SourceError> {
     enum Named {
@@ -234,7 +236,7 @@ fn heads(
     for named in named {
         let mut head = match named {
             Named::Database(source) => Head::database(&source)?,
-            Named::File(path) => Head::read(&path, options)?,
+            Named::File(path) => Head::read(&path, options, known)?,
         };
         look(&mut head)?;
         heads.push(head);

@@ -56,7 +56,7 @@ impl EventStream<Box<dyn BufRead + Send>> {
     /// # Errors
     /// Those of opening the file; `Unsupported` for Parquet, which is not a stream; `Header` for a broken one.
     pub fn open(path: &Path, options: &ReadOptions, schema: &EventSchema) -> Result<Self, SourceError> {
-        let head = Head::read(path, options)?;
+        let head = Head::read(path, options, &is_of(schema))?;
         if head.format == Format::Parquet {
             return Err(no_stream(path.to_path_buf()));
         }
@@ -96,10 +96,7 @@ impl<R: BufRead> EventStream<R> {
         let first = text.arrived().split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii();
         let first = String::from_utf8_lossy(first);
         // One column looks like one payload a line, but for its header.
-        if options.format.is_none()
-            && format == Format::Lines
-            && schema.names().any(|name| name == first.trim_matches('"'))
-        {
+        if options.format.is_none() && format == Format::Lines && is_of(schema)(first.trim_matches('"')) {
             format = Format::Csv;
         }
         if format == Format::Parquet {
@@ -107,7 +104,7 @@ impl<R: BufRead> EventStream<R> {
         }
         let begun = loop {
             let n_bytes = text.arrived().len();
-            match read_layout(text.arrived(), text.ended(), format, b'\n', options) {
+            match read_layout(text.arrived(), text.ended(), format, b'\n', options, &is_of(schema)) {
                 Ok(begun) => break Some(begun),
                 Err(NoLayout::Empty) => break None,
                 Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: name, reason }),
@@ -200,6 +197,10 @@ impl<R: BufRead> EventStream<R> {
             .expect("arrays are as long as the table and of the schema's types");
         Ok(Some(RawBatch { batch, lines, places, rejected, n_unparsed }))
     }
+}
+
+fn is_of(schema: &EventSchema) -> impl Fn(&str) -> bool {
+    |name| schema.names().any(|known| known == name)
 }
 
 fn place<R: BufRead>(text: &Text<R>, span: Span) -> Place {

@@ -613,6 +613,29 @@ fn a_model_reads_under_its_own_schema() {
     assert_eq!(rows(&events.batch)[0], r#"{"name":"n","port":22,"ok":true,"gone":null,"x":"1","x.y":null}"#);
 }
 
+/// CICFlowMeter writes `, ` between the names of its header, and `,` between values.
+#[test]
+fn blanks_around_names_that_are_known_are_left_out() {
+    let files = Files::new(&[("a.csv", b"id, Label ,Port, x\n1,BENIGN,22,a\n")]);
+    let as_written = files.read(&["a.csv"], &ReadOptions::default()).unwrap();
+    assert_eq!(as_written.origin.schema.names().collect::<Vec<_>>(), ["id", " Label ", "Port", " x"]);
+
+    let known = [("Label".to_owned(), ColumnType::Text), ("Port".to_owned(), ColumnType::Integer)];
+    let options = ReadOptions { expected: known.clone().into(), ..ReadOptions::default() };
+    let expected = files.read(&["a.csv"], &options).unwrap();
+    let row = r#"{"id":1,"Label":"BENIGN","Port":22," x":"a"}"#;
+    assert_eq!(rows(&expected.batch), [row]);
+    let [warning] = expected.origin.warnings.as_slice() else { panic!("{:?}", expected.origin.warnings) };
+    assert!(warning.ends_with("1 of 4 names of the header are read without the blanks around them"), "{warning}");
+
+    let model = EventSchema::new(known.to_vec()).unwrap();
+    let path = files.path("a.csv");
+    let scored = read_events_as(std::slice::from_ref(&path), &ReadOptions::default(), &model).unwrap();
+    assert_eq!(rows(&scored.batch), [r#"{"Label":"BENIGN","Port":22}"#]);
+    let mut stream = EventStream::open(Path::new(&path), &ReadOptions::default(), &model).unwrap();
+    assert_eq!(rows(&stream.next_batch(9).unwrap().unwrap().batch), rows(&scored.batch));
+}
+
 #[test]
 fn a_file_that_changed_gives_no_wrong_line() {
     let files = Files::new(&[("a.csv", b"a\n1\n2\n")]);
