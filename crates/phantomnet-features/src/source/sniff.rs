@@ -15,8 +15,9 @@ const ENOUGH_RECORDS: usize = 5;
 
 /// Format of text by its beginning, at most [`HEAD_BYTES`] of it.
 ///
-/// Parquet, Zeek, HTTP requests and JSON are told by how they begin. Else the text is delimited by what cuts nine of ten records into the
-/// same number of fields, two or more. Where nothing does, each line is a payload, unless the text is one line or its lines are single
+/// Parquet, Zeek, HTTP requests and JSON are told by how they begin; JSON also by half of the lines, since an event log may begin with
+/// what its sensor said when it started. Else the text is delimited by what cuts nine of ten records into the same number of fields, two
+/// or more. Where nothing does, each line is a payload, unless the text is one line or its lines are single
 /// quoted fields: then it is CSV. Of a few records, the first tells: tabs, `|` without commas, or commas.
 ///
 /// Text between semicolons is told from payloads and is CSV here, since it has no format of its own.
@@ -32,10 +33,10 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
     }
     let is_cut = head.len() >= HEAD_BYTES;
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    if matches!(head.first(), Some(b'{' | b'[')) {
+    let text = Head { text: head, terminator: if head.contains(&b'\n') { b'\n' } else { b'\r' }, is_cut };
+    if begins_json(head) || text.is_mostly_objects() {
         return Format::JsonLines;
     }
-    let text = Head { text: head, terminator: if head.contains(&b'\n') { b'\n' } else { b'\r' }, is_cut };
     let first = text.line(0);
     let by_first = if first.contains(&b'\t') {
         Some(Format::Tsv)
@@ -51,6 +52,16 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
         return by_first.unwrap_or(Format::Csv);
     }
     text.delimited().unwrap_or(if text.is_quoted() { Format::Csv } else { Format::Lines })
+}
+
+/// Whether a text begins with an object or an array of objects; other text in brackets, such as `{{7*7}}` and `[**]`, is no JSON.
+fn begins_json(text: &[u8]) -> bool {
+    let after = |text: &'_ [u8]| text.get(1..).map(<[u8]>::trim_ascii_start).and_then(|rest| rest.first().copied());
+    match text.first() {
+        Some(b'{') => matches!(after(text), None | Some(b'"' | b'}')),
+        Some(b'[') => matches!(after(text), None | Some(b'{' | b'"' | b']')),
+        _ => false,
+    }
 }
 
 /// The beginning of a text.
@@ -144,6 +155,18 @@ impl<'a> Head<'a> {
         (!inside).then_some((n_fields, self.text.len()))
     }
 
+    /// Whether half of the lines are objects of JSON, by their ends.
+    fn is_mostly_objects(self) -> bool {
+        let (mut n, mut n_objects) = (0, 0);
+        for line in self.lines().take(MAX_RECORDS).map(<[u8]>::trim_ascii) {
+            n += 1;
+            let is_object =
+                line.starts_with(b"{") && begins_json(line) && (line.ends_with(b"}") || line.ends_with(b"},"));
+            n_objects += usize::from(is_object);
+        }
+        n > 1 && 2 * n_objects >= n
+    }
+
     /// Whether nine of ten lines are one quoted field each.
     fn is_quoted(self) -> bool {
         let lines: Vec<&[u8]> = self.lines().take(MAX_RECORDS).map(<[u8]>::trim_ascii).collect();
@@ -177,6 +200,11 @@ mod tests {
     #[rstest]
     #[case(b"{\"a\":1}", Format::JsonLines)]
     #[case(b"\xef\xbb\xbf\n [", Format::JsonLines)]
+    #[case(b"[ {\"a\":1},\n", Format::JsonLines)]
+    #[case(b"{\n  \"a\": 1\n}\n", Format::JsonLines)]
+    #[case(b"sensor 1, up\n{\"a\":1,\"b\":2}\n{\"a\":1,\"b\":2}\n", Format::JsonLines)]
+    #[case(b"{{7*7}}\n${{7*7}}\n{\"a\":1}\n", Format::Lines)]
+    #[case(b"[**] [1:2:3] SCAN [**]\n[**] [1:2:3] SCAN [**]\n", Format::Lines)]
     #[case(b"a\tb,c\n", Format::Tsv)]
     #[case(b"a,b\nc\td", Format::Csv)]
     #[case(b"a|b\n1,5|2", Format::Psv)]
