@@ -21,6 +21,7 @@ mod delimited;
 mod error;
 mod evaluate;
 mod excerpt;
+mod foreign;
 mod groups;
 mod http;
 mod json;

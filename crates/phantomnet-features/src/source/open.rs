@@ -10,6 +10,7 @@ use memchr::{memchr_iter, memrchr};
 
 use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
+use crate::source::foreign::{Foreign, foreign_format, unmarked_utf16};
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
 use crate::source::path::{Named, by_name};
@@ -59,6 +60,17 @@ impl Head {
         let mut encoding = options.encoding;
         let mut content = Content::open(path, options, encoding)?;
         let (mut text, mut is_all) = content.beginning();
+        if let Some(Foreign { what, advice, .. }) = foreign_format(&text).filter(|_| options.format.is_none()) {
+            return Err(SourceError::Unsupported { path: path.to_path_buf(), what, advice });
+        }
+        if encoding.is_none()
+            && let Some(found) = unmarked_utf16(&text[..text.len().min(sniff::HEAD_BYTES)])
+        {
+            encoding = Some(found);
+            warnings.push("it is read as UTF-16, since every other byte is 0; `encoding` says otherwise".into());
+            content = Content::open(path, options, encoding)?;
+            (text, is_all) = content.beginning();
+        }
         let format = options.format.unwrap_or_else(|| format_of(path, &text));
         // JSON and Zeek are UTF-8 by their definition; what else there is in them is an attacker's.
         let may_be_latin1 = !matches!(format, Format::JsonLines | Format::Zeek | Format::Parquet);

@@ -233,7 +233,10 @@ impl Gather<Gathered> for Reading<'_> {
         let path = self.files[file].path.display();
         let n = std::mem::take(&mut self.n_lossy);
         if n > 0 {
-            self.warnings.push(format!("`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD"));
+            self.warnings.push(format!(
+                "`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD, unless `encoding` names what they are, such as \
+                 `windows-1252`"
+            ));
         }
         self.warnings.extend(end.warning.map(|warning| format!("`{path}`: {warning}")));
         if let Some(damage) = end.damage {

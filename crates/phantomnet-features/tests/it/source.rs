@@ -241,6 +241,10 @@ fn encodings_are_told_or_given() {
     let events = read("a.csv", "name,n\ncaf\u{e9} au lait,1\n".chars().map(|c| c as u8).collect::<Vec<_>>()).unwrap();
     assert_eq!(rows(&events.batch), [r#"{"name":"café au lait","n":1}"#]);
     assert!(events.origin.warnings[0].contains("Latin-1"), "{:?}", events.origin.warnings);
+    let utf16: Vec<u8> = "name,n\ncaf\u{e9},1\nb,2\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let events = read("a.csv", utf16).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"name":"café","n":1}"#, r#"{"name":"b","n":2}"#]);
+    assert!(events.origin.warnings[0].contains("UTF-16"), "{:?}", events.origin.warnings);
     let files = Files::new(&[("a.csv", b"n\n\x93x\x94\n")]);
     let options = ReadOptions { encoding: Encoding::from_name("windows-1252"), ..ReadOptions::default() };
     let events = files.read(&["a.csv"], &options).unwrap();
@@ -345,7 +349,7 @@ fn types_are_explained() {
 fn what_is_not_utf8_is_replaced_and_told() {
     let events = read("a.csv", b"a\nx\x80\ny\n").unwrap();
     assert_eq!(rows(&events.batch), [r#"{"a":"x�"}"#, r#"{"a":"y"}"#]);
-    assert!(events.origin.warnings[0].ends_with("1 records are not UTF-8; what is not is read as U+FFFD"));
+    assert!(events.origin.warnings[0].contains("1 records are not UTF-8; what is not is read as U+FFFD"));
 }
 
 #[test]
@@ -383,14 +387,21 @@ fn files_that_cannot_be_read(#[case] name: &str, #[case] content: &str, #[case] 
 
 #[test]
 fn a_file_of_another_format_is_told_why() {
-    let files = Files::new(&[("a.log", b"[img]javascript:alert(1)\n{{7*7}}\n")]);
+    let files = Files::new(&[("a.json", b"[img]javascript:alert(1)\n{{7*7}}\n")]);
     let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
-    let error = files.read(&["a.log"], &options).unwrap_err();
-    let expected = "no events: `a.log` has no row that can be read (line 1: expected a JSON object)";
+    let error = files.read(&["a.json"], &options).unwrap_err();
+    let expected = "no events: `a.json` has no row that can be read (line 1: expected a JSON object)";
     assert_eq!(message(&error), expected);
     assert!(error.hint().unwrap().contains("`lines`"), "{:?}", error.hint());
     let options = ReadOptions { format: Some(Format::Lines), ..options };
-    assert_eq!(files.read(&["a.log"], &options).unwrap().batch.num_rows(), 2);
+    assert_eq!(files.read(&["a.json"], &options).unwrap().batch.num_rows(), 2);
+
+    let files = Files::new(&[("a.log", b"\xd4\xc3\xb2\xa1\x02\0\x04\0")]);
+    let error = files.read(&["a.log"], &ReadOptions::default()).unwrap_err();
+    assert_eq!(message(&error), "`a.log` is a packet capture, which is not read");
+    assert!(error.hint().unwrap().contains("zeek"), "{:?}", error.hint());
+    let options = ReadOptions { format: Some(Format::Lines), ..ReadOptions::default() };
+    assert_eq!(files.read(&["a.log"], &options).unwrap().batch.num_rows(), 1);
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! Files that are neither text nor Parquet, told by how they begin.
+
+use crate::source::latin1::Encoding;
+
+/// A format that is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// Bytes that such files hold, and where.
+    magic: &'static [u8],
+    at: usize,
+    /// Its name, with its article.
+    pub(crate) what: &'static str,
+    /// What to do instead.
+    pub(crate) advice: &'static str,
+}
+
+const CAPTURE: &str =
+    "make events of its packets with Zeek (`zeek -r FILE LogAscii::use_json=T`) or Suricata (`suricata -r FILE`)";
+const OTHER_COMPRESSION: &str =
+    "read are gzip, Zstandard and bzip2; others by standard input: `xz -dc FILE | phantomnet ... -`";
+const ARCHIVE: &str = "unpack it, and name the files or their folder";
+const TABLE: &str = "write it as Parquet";
+
+const fn foreign(magic: &'static [u8], what: &'static str, advice: &'static str) -> Foreign {
+    Foreign { magic, at: 0, what, advice }
+}
+
+/// Sources: the `magic` database of `file`, and the formats' own documents.
+const FOREIGN: &[Foreign] = &[
+    foreign(b"SQLite format 3\0", "an SQLite database", "name it as a URL: sqlite:///FILE?table=NAME"),
+    foreign(b"\xd4\xc3\xb2\xa1", "a packet capture", CAPTURE),
+    foreign(b"\xa1\xb2\xc3\xd4", "a packet capture", CAPTURE),
+    foreign(b"\x4d\x3c\xb2\xa1", "a packet capture", CAPTURE),
+    foreign(b"\xa1\xb2\x3c\x4d", "a packet capture", CAPTURE),
+    foreign(b"\x0a\x0d\x0d\x0a", "a packet capture", CAPTURE),
+    foreign(b"\xfd7zXZ\0", "compressed by xz", OTHER_COMPRESSION),
+    foreign(b"\x04\x22\x4d\x18", "compressed by LZ4", OTHER_COMPRESSION),
+    foreign(b"\xff\x06\0\0sNaPpY", "compressed by Snappy", OTHER_COMPRESSION),
+    foreign(b"PK\x03\x04", "a ZIP archive or a workbook", ARCHIVE),
+    foreign(b"7z\xbc\xaf\x27\x1c", "a 7z archive", ARCHIVE),
+    foreign(b"Rar!\x1a\x07", "a RAR archive", ARCHIVE),
+    Foreign { magic: b"ustar", at: 257, what: "a tar archive", advice: ARCHIVE },
+    foreign(b"ElfFile\0", "a Windows event log", "write it as JSON or CSV, for example with `evtx_dump -o jsonl FILE`"),
+    foreign(b"LPKSHHRH", "a journal of systemd", "write it as JSON lines: `journalctl --file FILE -o json`"),
+    foreign(b"Obj\x01", "an Avro file", TABLE),
+    foreign(b"ORC", "an ORC file", TABLE),
+    foreign(b"ARROW1\0\0", "an Arrow file", TABLE),
+    foreign(b"\x89HDF\r\n\x1a\n", "an HDF5 file", TABLE),
+    foreign(b"\x7fELF", "a program", "name files of events"),
+    foreign(b"%PDF-", "a PDF document", "name files of events"),
+];
+
+/// The format that is not read, of a file that begins so. Short magic words of letters count only if binary bytes follow.
+pub(crate) fn foreign_format(head: &[u8]) -> Option<&'static Foreign> {
+    let is_binary = || head.iter().take(512).any(|&b| b == 0);
+    FOREIGN.iter().find(|format| {
+        let begins = head.get(format.at..).is_some_and(|head| head.starts_with(format.magic));
+        begins && (format.magic.iter().any(|b| !b.is_ascii_graphic() && *b != b' ') || is_binary())
+    })
+}
+
+/// The encoding of UTF-16 without a byte order mark: of the first units, none is NUL and nine of ten have a NUL on the same side.
+pub(crate) fn unmarked_utf16(head: &[u8]) -> Option<Encoding> {
+    let (units, _) = head.as_chunks::<2>();
+    if units.len() < 8 || units.contains(&[0, 0]) {
+        return None;
+    }
+    let n_ascii = |side: usize| units.iter().filter(|unit| unit[side] == 0).count();
+    let is_most = |n: usize| n * 10 >= units.len() * 9;
+    [(1, Encoding::Utf16Le), (0, Encoding::Utf16Be)]
+        .into_iter()
+        .find(|(side, _)| is_most(n_ascii(*side)))
+        .map(|(_, e)| e)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(b"SQLite format 3\0\x10", Some("an SQLite database"))]
+    #[case(b"\xd4\xc3\xb2\xa1\x02\0\x04\0", Some("a packet capture"))]
+    #[case(b"PK\x03\x04\x14\0", Some("a ZIP archive or a workbook"))]
+    #[case(b"\x7fELF\x02\x01", Some("a program"))]
+    #[case(b"ORC\x08\0\0", Some("an ORC file"))]
+    #[case(b"ORC,1\n", None)]
+    #[case(b"%PDF-1.5 in an upload\n", None)]
+    #[case(b"a,b\n1,2\n", None)]
+    #[case(b"", None)]
+    fn formats_that_are_not_read(#[case] head: &[u8], #[case] expected: Option<&str>) {
+        assert_eq!(foreign_format(head).map(|format| format.what), expected);
+    }
+
+    #[test]
+    fn a_tar_archive_says_so_behind_its_first_name() {
+        let mut head = vec![0; 512];
+        head[..5].copy_from_slice(b"a.csv");
+        head[257..262].copy_from_slice(b"ustar");
+        assert_eq!(foreign_format(&head).map(|format| format.what), Some("a tar archive"));
+    }
+
+    #[rstest]
+    #[case(&b"a\0,\0b\0\n\0c\0,\0d\0\n\0"[..], Some(Encoding::Utf16Le))]
+    #[case(b"\0a\0,\0b\0\n\0c\0,\0d\0\n", Some(Encoding::Utf16Be))]
+    #[case(b"a,b\n1,2\n3,4\n5,6\n7,8\n", None)]
+    #[case(b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", None)]
+    #[case(b"a\0", None)]
+    fn utf16_without_a_mark(#[case] head: &[u8], #[case] expected: Option<Encoding>) {
+        assert_eq!(unmarked_utf16(head), expected);
+    }
+}
