@@ -285,8 +285,12 @@ impl SourceError {
             }
             Self::NotFound { .. } => "paths are relative to the current folder",
             Self::NoMatch { .. } => "put the pattern in quotes if the shell should not expand it",
-            Self::NoLogs { .. } => {
-                "known are .csv .tsv .json .jsonl .ndjson .parquet .log, also with .gz or .zst; name other files one by one"
+            Self::NoLogs { path } => {
+                let folder = visible(path.display().to_string().trim_end_matches('/'), 200);
+                return Some(format!(
+                    "known are .csv .tsv .psv .json .jsonl .ndjson .log .parquet, rotated (.1, .2025-01-31) and compressed (.gz, .zst, .bz2); \
+                     name other files one by one, or by a pattern: `{folder}/*`, with folders below `{folder}/**/*`"
+                ));
             }
             Self::Read { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
                 "the compressed file is cut off; fetch it again, or keep the readable part with `gzip -dc` or `zstd -dc`"

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::source::Format;
 use crate::source::error::SourceError;
+use crate::source::excerpt::visible;
 use crate::source::standard_input::STANDARD_INPUT;
 
 /// What the name of a file says about its format.
@@ -32,15 +33,16 @@ pub(crate) fn by_name(path: &Path) -> Named {
         Some("tsv") => Named::Known(Format::Tsv),
         Some("json" | "jsonl" | "ndjson") => Named::Known(Format::JsonLines),
         Some("parquet") => Named::Known(Format::Parquet),
-        Some("log") => Named::Log,
+        // The labelled logs of IoT-23 are called `conn.log.labeled`.
+        Some("log" | "labeled") => Named::Log,
         _ => Named::Unknown,
     }
 }
 
 /// The files that paths stand for, in the order of the paths and sorted by name within each.
 ///
-/// A path is a file, a folder, whose files with a known extension are meant (not those in folders below it), or a
-/// pattern with `*`, `?`, `[...]` or `**`. A file that is named twice comes once.
+/// A path is a file, a folder, whose files with the extension of a log are meant (not hidden ones, and not those in folders below it), or
+/// a pattern with `*`, `?`, `[...]` or `**`. A file that is named twice comes once.
 ///
 /// # Errors
 /// When a path does not exist, or stands for no file.
@@ -62,7 +64,7 @@ pub(crate) struct Expansion {
     /// Whether `-` stands for standard input.
     has_input: bool,
     seen: HashSet<PathBuf>,
-    /// One for each file that is named twice.
+    /// One for each file that is named twice, and each folder of which something is left out.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -80,7 +82,9 @@ impl Expansion {
             return Ok(self.seen.insert(path.into()).then(|| path.into()).into_iter().collect());
         }
         let mut files = Vec::new();
-        for file in expand_one(path)? {
+        let (named, left_out) = expand_one(path)?;
+        self.warnings.extend(left_out.map(|left_out| left_out.in_words(path)));
+        for file in named {
             let same = file.canonicalize().map_err(|source| SourceError::Open { path: file.clone(), source })?;
             if self.seen.insert(same) {
                 files.push(file);
@@ -92,26 +96,65 @@ impl Expansion {
     }
 }
 
-fn expand_one(text: &str) -> Result<Vec<PathBuf>, SourceError> {
+/// What of a folder is left out.
+struct LeftOut {
+    files: Vec<String>,
+    n_folders: usize,
+}
+
+impl LeftOut {
+    fn in_words(&self, folder: &str) -> String {
+        let mut what = Vec::new();
+        if let [first, ..] = self.files.as_slice() {
+            let first = visible(first, 60);
+            what.push(match self.files.len() {
+                1 => format!("`{first}`, which has no extension of a log"),
+                n => format!("{n} files without the extension of a log, such as `{first}`"),
+            });
+        }
+        if self.n_folders > 0 {
+            what.push(format!("{} below it", if self.n_folders == 1 { "the folder" } else { "the folders" }));
+        }
+        let folder = folder.trim_end_matches('/');
+        format!("of folder `{folder}` are left out: {}; `{folder}/**/*` names all", what.join(", and "))
+    }
+}
+
+/// The files that a path stands for, and what of a folder is left out.
+fn expand_one(text: &str) -> Result<(Vec<PathBuf>, Option<LeftOut>), SourceError> {
     let path = PathBuf::from(text);
     let open = |source| SourceError::Open { path: path.clone(), source };
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => {
-            let entries = path.read_dir().and_then(|dir| dir.collect::<io::Result<Vec<_>>>()).map_err(open)?;
-            let mut files: Vec<PathBuf> = entries
-                .iter()
-                .map(std::fs::DirEntry::path)
-                .filter(|file| file.is_file() && by_name(file) != Named::Unknown)
-                .collect();
+            let (mut files, mut left_out) = (Vec::new(), LeftOut { files: Vec::new(), n_folders: 0 });
+            for entry in path.read_dir().map_err(open)? {
+                let entry = entry.map_err(open)?;
+                let (name, file) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+                match file.metadata() {
+                    _ if name.starts_with('.') => {}
+                    Ok(metadata) if metadata.is_dir() => left_out.n_folders += 1,
+                    Ok(metadata) if metadata.is_file() && by_name(&file) != Named::Unknown => files.push(file),
+                    _ => left_out.files.push(name),
+                }
+            }
             if files.is_empty() {
                 return Err(SourceError::NoLogs { path });
             }
             files.sort_unstable();
-            return Ok(files);
+            left_out.files.sort_unstable();
+            let is_some = !left_out.files.is_empty() || left_out.n_folders > 0;
+            return Ok((files, is_some.then_some(left_out)));
         }
-        Ok(_) => return Ok(vec![path]),
+        Ok(_) => return Ok((vec![path], None)),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(open(error)),
         Err(_) => {}
+    }
+    if text.contains("://") {
+        return Err(SourceError::Unsupported {
+            path,
+            what: "a URL other than postgres:// and sqlite://",
+            advice: "fetch it first, or pipe it in: `curl -s URL | phantomnet ... -`",
+        });
     }
     if !text.contains(['*', '?', '[']) {
         return Err(SourceError::NotFound { path });
@@ -129,7 +172,7 @@ fn expand_one(text: &str) -> Result<Vec<PathBuf>, SourceError> {
         return Err(SourceError::NoMatch { pattern: text.to_owned() });
     }
     files.sort_unstable();
-    Ok(files)
+    Ok((files, None))
 }
 
 #[cfg(test)]
@@ -147,7 +190,7 @@ mod tests {
     #[case("cowrie.json.2018-05-08", Named::Known(Format::JsonLines))]
     #[case("access.log.1", Named::Log)]
     #[case("x.parquet", Named::Known(Format::Parquet))]
-    #[case("conn.log.labeled", Named::Unknown)]
+    #[case("conn.log.labeled", Named::Log)]
     #[case("KDDTest+.txt", Named::Unknown)]
     #[case("csv", Named::Unknown)]
     fn formats_by_name(#[case] name: &str, #[case] expected: Named) {

@@ -405,10 +405,34 @@ fn a_file_of_another_format_is_told_why() {
 }
 
 #[test]
+fn what_a_folder_leaves_out_is_told() {
+    let files = Files::new(&[
+        ("conn.log.labeled", b"a\tb\n1\t2\n"),
+        ("a.csv.2025-01-31.gz", &gzip(b"a,b\n3,4\n")),
+        ("notes.txt", b"x"),
+        ("core", b"x"),
+        (".a.csv.swp", b"x"),
+    ]);
+    let folder = files.path("");
+    let events = read_events(std::slice::from_ref(&folder), &ReadOptions::default()).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"a":3,"b":4}"#, r#"{"a":1,"b":2}"#]);
+    let [warning] = events.origin.warnings.as_slice() else { panic!("{:?}", events.origin.warnings) };
+    assert!(warning.contains("are left out: 2 files without the extension of a log, such as `core`;"), "{warning}");
+    std::fs::create_dir(files.path("below")).unwrap();
+    std::fs::remove_file(files.path("core")).unwrap();
+    let events = read_events(&[folder], &ReadOptions::default()).unwrap();
+    let expected = "`notes.txt`, which has no extension of a log, and the folder below it;";
+    assert!(events.origin.warnings[0].contains(expected), "{:?}", events.origin.warnings);
+}
+
+#[test]
 fn paths_that_cannot_be_read() {
     let files = Files::new(&[("a.txt", b"x")]);
     let error = |name: &str| message(&files.read(&[name], &ReadOptions::default()).unwrap_err());
     assert_eq!(error("none.csv"), "`none.csv` does not exist");
+    let error_of = |path: &str| read_events(&[path.to_owned()], &ReadOptions::default()).unwrap_err().to_string();
+    let expected = "`s3://logs/*.json` is a URL other than postgres:// and sqlite://, which is not read";
+    assert_eq!(error_of("s3://logs/*.json"), expected);
     assert_eq!(error("*.csv"), "no file matches `*.csv`");
     assert_eq!(error("[.csv"), "`[.csv` is not a file pattern");
     assert!(error("").ends_with("holds no file with the extension of an event log"), "{}", error(""));
