@@ -126,6 +126,11 @@ impl<'a> EventReader<'a> {
         self.plans.schema()
     }
 
+    /// The columns at the beginnings of files, without those that are expected and not there.
+    pub fn first_columns(&self) -> &[String] {
+        self.plans.begun()
+    }
+
     /// The first texts of a column, some thousand at most.
     pub fn first_texts(&self, column: &str) -> &[String] {
         self.plans.first_texts(column)

@@ -49,6 +49,8 @@ pub(crate) struct Plans<'a> {
     words: BTreeSet<String>,
     /// Texts of columns at the beginnings of files.
     first_texts: BTreeMap<String, Vec<String>>,
+    /// Names of the columns at the beginnings of files, and those that are read whatever there is.
+    begun: Vec<String>,
     /// Bytes of all files.
     n_bytes: u64,
 }
@@ -92,7 +94,9 @@ impl<'a> Plans<'a> {
         let Beginnings { found, mixtures, first_texts } = begun;
         let words = mixtures.into_iter().filter(|(_, mixture)| mixture.is_mostly_words()).map(|(name, _)| name);
         let (known, words) = (Vec::new(), words.collect());
-        let mut plans = Self { options, names, given, heads, warnings, guess, known, words, first_texts, n_bytes };
+        let begun = found.columns.iter().map(|column| column.name.clone()).collect();
+        let mut plans =
+            Self { options, names, given, heads, warnings, guess, known, words, first_texts, begun, n_bytes };
         plans.take_note(&found);
         Ok(plans)
     }
@@ -146,6 +150,10 @@ impl<'a> Plans<'a> {
     /// Whether a column is of text at its beginning, and most cells there are no numbers.
     pub(crate) fn begins_with_words(&self, name: &str) -> bool {
         self.words.contains(name)
+    }
+
+    pub(crate) fn begun(&self) -> &[String] {
+        &self.begun
     }
 
     pub(crate) fn first_texts(&self, column: &str) -> &[String] {

@@ -165,7 +165,7 @@ pub const KEYS: &[Key] = &[
         "features",
         Kind::TextTable,
         "",
-        "Features: name = SQL expression over the event's columns. Numbers, booleans, and text as categories. Without this table every column that the label does not read is used, the row number of `convert` apart: numbers and booleans as they are, text of few values as categories, other text by `payload_length` and `shannon_entropy`.",
+        "Features: name = SQL expression over the event's columns. Numbers, booleans, and text as categories. An empty expression leaves out a feature of the preset. Without this table every column that the label does not read is used, the row number of `convert` apart: numbers and booleans as they are, text of few values as categories, other text by `payload_length` and `shannon_entropy`.",
     ),
     key(
         "holdout.kind",

@@ -253,6 +253,8 @@ impl Config {
         let mut config: Self = merged.try_into().map_err(|e: toml::de::Error| {
             Failure::config(format!("configuration: {}", e.message().replace('\n', ", ")))
         })?;
+        // A feature of a layer below is left out by an empty expression.
+        config.features.retain(|_, sql| sql.as_str().is_none_or(|sql| !sql.trim().is_empty()));
         config.keep_only_params_of_the_learner(&learner, &given)?;
         if let Some(preset) = &preset {
             config.add_columns_of(preset);

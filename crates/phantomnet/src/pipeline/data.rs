@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use phantomnet_features::{
     ColumnSummary, ColumnType, Encoding, Evaluated, EventReader, EventSchema, Expression, ExpressionError, FeatureSet,
-    FeatureValues, Format, Origin, Program, ROW_ID, ReadOptions, ReadProgress, Selection, SourceError, Summary,
-    Variables, into_labels, into_matrix, learn_classes, learn_schema, overlaps,
+    FeatureValues, Format, Origin, Preset, Program, ROW_ID, ReadOptions, ReadProgress, Selection, SourceError, Summary,
+    Variables, into_labels, into_matrix, learn_classes, learn_schema, overlaps, recognize,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, FeatureSchema};
@@ -126,11 +126,30 @@ pub fn evaluate(config: &Config, tell: &mut dyn FnMut(ReadProgress)) -> Result<E
         }
     };
     let looks_like_data = header_looks_like_data(&reader.schema());
+    let other = other_preset(config, &reader);
+    let looks_like_other =
+        other.map(|(named, other)| format!("the data look like those of preset `{other}`, not of `{named}`"));
     let mut evaluated = reader.evaluate(&program, tell).map_err(source_failure)?;
+    if let (Some(found), Some((_, other)), 0) = (&looks_like_other, other, evaluated.n_rows()) {
+        let (label, n) = (&config.label.name, evaluated.n_unlabelled());
+        let text = format!("label `{label}` has no value on any of {n} events: {found}");
+        return Err(Failure::data(text).hint(format!("--preset {other}")));
+    }
     // Types may have turned out to be others.
     evaluated.program.weight.as_ref().map_or(Ok(()), check_weight)?;
-    evaluated.origin.warnings.extend(looks_like_data);
+    evaluated.origin.warnings.extend(looks_like_other.into_iter().chain(looks_like_data));
     Ok(evaluated)
+}
+
+/// The preset that is named, and the one that the events look like, where that is another.
+fn other_preset(config: &Config, reader: &EventReader<'_>) -> Option<(&'static str, &'static str)> {
+    let named = Preset::find(config.data.preset.as_deref()?)?;
+    let columns: Vec<&str> = reader.first_columns().iter().map(String::as_str).collect();
+    let sample = |column: &str| reader.first_texts(column).to_vec();
+    if named.recognizes(&columns, &sample) {
+        return None;
+    }
+    Some((named.name(), recognize(&columns, &sample)?.name()))
 }
 
 /// The configured expressions over the columns that are known, of all of which there may be a summary.

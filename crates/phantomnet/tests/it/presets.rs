@@ -80,6 +80,8 @@ fn what_the_configuration_says_itself_counts() {
 
     let config = resolve("", &["data.preset=cowrie", "features.hour=1", "features.more=2"]).unwrap();
     assert_eq!(names(&config).len(), cowrie().features().len() + 1);
+    let config = resolve("", &["data.preset=cowrie", "features.payload_length="]).unwrap();
+    assert_eq!(names(&config).len(), cowrie().features().len() - 1);
     let config = resolve("", &["data.preset=cowrie", "features={}", "label.name=mine"]).unwrap();
     assert!(config.features().is_empty());
     assert!(config.label.name == "mine" && config.label.expr.starts_with("eventid IN"));

@@ -11,6 +11,7 @@ use crate::program::Workplace;
 #[case::empty_file(&["empty.csv"], 3, "empty.csv")]
 #[case::header_only(&["header.csv"], 3, "header.csv")]
 #[case::no_match(&["nothing/*.csv"], 3, "nothing/*.csv")]
+#[case::preset_of_other_data(&["params.csv", "--preset", "suricata"], 3, "look like those of preset `http_params`, not of `suricata`")]
 #[case::unknown_column_in_label(&["events.csv", "--set", "label.expr=evnt = 'x'"], 2, "`evnt`")]
 #[case::unknown_column_in_feature(&["events.csv", "--set", "features.x=payload_length(dat)"], 2, "`dat`")]
 #[case::unknown_function(&["events.csv", "--set", "features.x=payload_lenght(data)"], 2, "payload_lenght")]
@@ -57,6 +58,7 @@ use crate::program::Workplace;
 fn train_refuses(#[case] args: &[&str], #[case] status: i32, #[case] named: &str) {
     let w = Workplace::new();
     w.write("empty.csv", "");
+    w.write("params.csv", "payload,length,attack_type,label\nx,1,norm,norm\n<script>,8,xss,anom\n");
     w.write("header.csv", "event,source_ip,port,data\n");
     w.write("corrupt.db", "this is not a database, whatever its name says; it is long enough to be looked at");
     let before = w.entries();
