@@ -168,6 +168,27 @@ fn odd_times_are_read() {
     assert_eq!(time("cowrie", "timestamp", "yesterday"), None);
 }
 
+/// Documents of <https://docs.suricata.io/en/latest/output/eve/eve-json-format.html#event-type-dns>, shortened.
+#[test]
+fn names_that_suricata_saw_asked_for() {
+    let log = r#"{"event_type":"dns","dns":{"type":"query","id":1,"rrname":"two.example","rrtype":"A"}}
+{"event_type":"dns","dns":{"version":3,"type":"request","id":2,"queries":[{"rrname":"three.example","rrtype":"A"}]}}
+{"event_type":"alert","dns":{"query":[{"type":"query","id":3,"rrname":"alert.example"}]}}
+{"event_type":"dns","dns":{"version":3,"type":"request","queries":[]}}
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("eve.json");
+    fs::write(&path, log).unwrap();
+    let preset = preset("suricata");
+    let path = path.to_str().unwrap().to_owned();
+    let events = read_events_as(&[path], &ReadOptions::default(), preset.fields()).unwrap();
+    for column in ["host", "payload"] {
+        let values = compile(preset, column, column).evaluate(&events.batch).unwrap();
+        let values: Vec<_> = values.as_string::<i32>().iter().collect();
+        assert_eq!(values, [Some("two.example"), Some("three.example"), Some("alert.example"), None]);
+    }
+}
+
 /// Logs are written by attackers, too. A preset's expressions are total: what is odd is missing.
 #[test]
 fn no_value_of_an_event_makes_a_preset_fail() {
