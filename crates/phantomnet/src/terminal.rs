@@ -1,6 +1,6 @@
 //! Words for people go to stderr, data to stdout.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use crate::failure::{Failure, visible};
 
@@ -17,12 +17,23 @@ pub(crate) fn warn(text: &str) {
 /// Prints the one JSON document of a `--json` command.
 ///
 /// # Errors
-/// When stdout cannot be written.
+/// As [`print`].
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(format!("{value:#}\n").as_bytes())
+}
+
+/// Writes what the user asked for to stdout. A reader that has had enough, such as `head`, is nobody's problem.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn print(data: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{value:#}")
-        .and_then(|()| out.flush())
-        .map_err(|e| Failure::environment("cannot write to standard output").caused_by(e))
+    match out.write_all(data).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::environment("cannot write to standard output").caused_by(e))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether stderr is a terminal, where progress may be drawn.

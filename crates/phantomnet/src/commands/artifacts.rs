@@ -1,6 +1,5 @@
 //! `phantomnet runs artifacts`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use phantomnet_track::{ArtifactEntry, Store};
@@ -52,12 +51,7 @@ fn get(store: &mut dyn Store, run: &str, path: &str, output: Option<&Path>, json
     let is_folder = !store.list_artifacts(&run.id, Some(path)).map_err(track_failure)?.is_empty();
     if target == Path::new("-") {
         let bytes = store.read_artifact(&run.id, path, MAX_BYTES).map_err(track_failure)?;
-        return match std::io::stdout().lock().write_all(&bytes) {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::environment("cannot write to standard output").caused_by(e))
-            }
-            _ => Ok(()),
-        };
+        return terminal::print(&bytes);
     }
     if is_folder {
         let location = format!("{}/{path}", run.artifact_uri.trim_end_matches('/'));

@@ -17,8 +17,6 @@ pub(crate) mod runs;
 mod show_run;
 pub(crate) mod train;
 
-use std::io::Write;
-
 use phantomnet_learn::metrics::MetricMap;
 
 use crate::failure::Failure;
@@ -67,15 +65,10 @@ fn say_gate(gate: &Gate) {
     }
 }
 
-/// Writes what the user asked for, such as a table, to stdout. A reader that has had enough is nobody's problem.
+/// Writes a text that the user asked for, such as a table, to stdout.
 ///
 /// # Errors
 /// When stdout cannot be written.
 fn print_data(text: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::environment("cannot write to standard output").caused_by(e))
-        }
-        _ => Ok(()),
-    }
+    terminal::print(format!("{text}\n").as_bytes())
 }

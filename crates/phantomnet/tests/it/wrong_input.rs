@@ -122,3 +122,16 @@ fn a_folder_that_is_no_model_is_never_replaced() {
     assert_eq!(code, 4, "{stderr}");
     assert!(w.path("phantomnet-out/model/thesis.tex").exists());
 }
+
+/// As in `phantomnet inspect events.csv --json | head -1`.
+#[rstest]
+#[case::document(&["inspect", "events.csv", "--json"])]
+#[case::text(&["presets", "list"])]
+fn a_reader_that_has_had_enough_is_no_error(#[case] args: &[&str]) {
+    let w = Workplace::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = w.command(args).stdout(writer).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !stderr.contains("error"), "{stderr}");
+}
