@@ -1,5 +1,6 @@
 //! Logs written as Parquet, block by block.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,8 +104,9 @@ impl<'a> Writing<'a> {
             .set_column_encoding(row_id, Encoding::DELTA_BINARY_PACKED)
             .set_created_by(format!("phantomnet {}", env!("CARGO_PKG_VERSION")))
             .build();
+        let file = File::create(to).map_err(|error| SourceError::write(to, error))?;
         let writer =
-            GroupWriter::create(to, &arrow, properties, n_threads).map_err(|error| SourceError::write(to, error))?;
+            GroupWriter::create(file, &arrow, properties, n_threads).map_err(|error| SourceError::write(to, error))?;
         Ok(Self { reading, columns, arrow, writer, to, n_rows: 0, is_complete: true })
     }
 

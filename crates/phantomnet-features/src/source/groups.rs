@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::panic::resume_unwind;
-use std::path::Path;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
@@ -34,14 +33,9 @@ pub(crate) struct GroupWriter {
 }
 
 impl GroupWriter {
-    pub(crate) fn create(
-        path: &Path,
-        schema: &SchemaRef,
-        properties: WriterProperties,
-        n_threads: usize,
-    ) -> Result<Self> {
+    pub(crate) fn create(to: File, schema: &SchemaRef, properties: WriterProperties, n_threads: usize) -> Result<Self> {
         let options = ArrowWriterOptions::new().with_properties(properties);
-        let writer = ArrowWriter::try_new_with_options(File::create(path)?, schema.clone(), options)?;
+        let writer = ArrowWriter::try_new_with_options(to, schema.clone(), options)?;
         let (writer, factory) = writer.into_serialized_writer()?;
         let (schema, held) = (schema.clone(), Vec::new());
         Ok(Self { writer, factory, schema, n_threads, n_groups: 0, held, n_bytes: 0, encoding: None })
@@ -146,7 +140,8 @@ mod tests {
         let written = |n_threads: usize| {
             let path = folder.path().join(format!("{n_threads}.parquet"));
             let properties = WriterProperties::builder().build();
-            let mut writer = GroupWriter::create(&path, &batches[0].schema(), properties, n_threads).unwrap();
+            let mut writer =
+                GroupWriter::create(File::create(&path).unwrap(), &batches[0].schema(), properties, n_threads).unwrap();
             for batch in &batches {
                 writer.write(batch.clone()).unwrap();
             }

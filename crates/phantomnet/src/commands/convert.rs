@@ -1,10 +1,10 @@
 //! `phantomnet convert`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use phantomnet_features::{Converted, convert_events};
+use phantomnet_features::{Converted, SourceError, convert_events};
 use serde_json::{Value, json};
 
 use super::bar::reading;
@@ -12,6 +12,7 @@ use crate::cli::ConvertArgs;
 use crate::failure::{Failure, visible};
 use crate::pipeline::data::{read_options, source_failure};
 use crate::pipeline::rejected_jsonl;
+use crate::temporary::PartialFile;
 use crate::terminal;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
@@ -23,16 +24,16 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
     let config = config.with_standard_input()?;
     let paths: Vec<String> = config.data.paths.iter().map(|path| config.as_given(path)).collect();
     let start = Instant::now();
-    // Beside its place until it is whole.
-    let partial = beside(&out, "partial");
+    let file = PartialFile::new(&out);
     let options = read_options(&config)?;
-    let converted = reading(|tell| convert_events(&paths, &options, &partial, tell)).map_err(|error| {
-        // Nothing is left of it; that it may not be there is no news.
-        let _ = std::fs::remove_file(&partial);
-        source_failure(error)
-    })?;
-    std::fs::rename(&partial, &out).map_err(|source| Failure::of_writing(&out, source))?;
-    let rejected = beside(&out, "rejected.jsonl");
+    let converted =
+        reading(|tell| convert_events(&paths, &options, file.partial(), tell)).map_err(|error| match error {
+            SourceError::Write { source, .. } => SourceError::Write { path: out.clone(), source },
+            other => other,
+        });
+    let converted = converted.map_err(source_failure)?;
+    file.finish()?;
+    let rejected = out.with_extension("rejected.jsonl");
     if converted.rejected.n > 0 {
         let lines = rejected_jsonl(&converted.files, &converted.rejected);
         std::fs::write(&rejected, lines).map_err(|source| Failure::of_writing(&rejected, source))?;
@@ -61,11 +62,6 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A path beside `out`, with this in place of its extension.
-fn beside(out: &Path, extension: &str) -> PathBuf {
-    out.with_extension(extension)
 }
 
 fn document(converted: &Converted, out: &Path, rejected: &Path, n_bytes: u64) -> Value {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float32Array, RecordBatch, StringArray, new_null_array};
@@ -11,12 +11,11 @@ use arrow_schema::{DataType, Field, Schema};
 use phantomnet_features::Layout;
 use phantomnet_score::{Scorer, Scores, Verdict};
 use serde_json::{Map, Value};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::cli::{OutputFormat, PredictArgs};
 use crate::failure::Failure;
 use crate::pipeline::push_record;
+use crate::temporary::PartialFile;
 
 const SCORE: &str = "score";
 const VERDICT: &str = "verdict";
@@ -42,8 +41,8 @@ pub(crate) struct Output {
     classes: Vec<String>,
     with_probabilities: bool,
     to: Box<dyn Write>,
-    /// File to appear once all is written, and the name it has until then.
-    file: Option<(PathBuf, PathBuf)>,
+    /// File to appear once all is written.
+    file: Option<PartialFile>,
     /// CSV: the columns, fixed by the first batch.
     header: Option<Vec<String>>,
     /// Parquet: everything, since its schema is known only at the end.
@@ -67,11 +66,9 @@ impl Output {
         let to: Box<dyn Write> = match &args.output {
             None => Box::new(BufWriter::new(std::io::stdout())),
             Some(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
-                remove_when_stopped(&partial)?;
-                let handle = File::create(&partial).map_err(|e| Failure::of_writing(path, e))?;
-                file = Some((partial, path.clone()));
+                let partial = PartialFile::new(path);
+                let handle = File::create(partial.partial()).map_err(|e| Failure::of_writing(path, e))?;
+                file = Some(partial);
                 Box::new(BufWriter::new(handle))
             }
         };
@@ -235,10 +232,7 @@ impl Output {
             self.write_parquet()?;
         }
         self.flush()?;
-        match self.file.take() {
-            None => Ok(()),
-            Some((partial, path)) => std::fs::rename(&partial, &path).map_err(|e| Failure::of_writing(&path, e)),
-        }
+        self.file.map_or(Ok(()), PartialFile::finish)
     }
 
     fn write_parquet(&mut self) -> Result<(), Failure> {
@@ -268,35 +262,6 @@ impl Output {
         }
         writer.close().map_err(internal)?;
         self.write(&bytes)
-    }
-}
-
-/// Has SIGINT and SIGTERM remove the file that is being written. A thread waits for them, since the program may be waiting
-/// for its input.
-fn remove_when_stopped(partial: &Path) -> Result<(), Failure> {
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM]).map_err(|e| Failure::environment("cannot listen for signals").caused_by(e))?;
-    let partial = partial.to_owned();
-    std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            let _ = std::fs::remove_file(&partial);
-            stop(signal);
-        }
-    });
-    Ok(())
-}
-
-#[allow(clippy::exit, reason = "nothing is left to unwind: the file is gone, and the main thread may be waiting")]
-fn stop(signal: i32) -> ! {
-    std::process::exit(128 + signal)
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some((partial, _)) = &self.file {
-            // Not finished: nothing half-written is left.
-            let _ = std::fs::remove_file(partial);
-        }
     }
 }
 

@@ -280,6 +280,31 @@ fn a_signal_takes_the_copy_of_standard_input_away() {
     }
 }
 
+/// Both write to another name until the file is whole.
+#[test]
+fn a_signal_takes_a_file_that_is_not_whole_away() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    for command in
+        [&["predict", "phantomnet-out/model", "-", "-o", "out.csv"][..], &["convert", "pipe.csv", "out.parquet"]]
+    {
+        w.write("pipe.csv", &events(200_000));
+        let before = w.entries();
+        let mut child = w.command(command).stdin(Stdio::piped()).spawn().unwrap();
+        // Open until the child has ended, so that it does not end by itself.
+        let _stdin = child.stdin.take();
+        let is_begun = || w.entries().iter().any(|name| name.starts_with(".out."));
+        while !is_begun() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let kill = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(child.wait().unwrap().code(), None);
+        assert_eq!(w.entries(), before);
+    }
+}
+
 #[test]
 fn two_runs_at_once_both_land() {
     let w = Workplace::new();
