@@ -20,6 +20,9 @@ const PAYLOAD: &str = "payload";
 const EVENT_KEYS: &[&str] =
     &["alerts", "attacks", "data", "entries", "events", "hits", "items", "logs", "records", "results"];
 
+/// Beginning of JSON after which its layout is told, whether its first object has ended or not.
+const ENOUGH_JSON: usize = 64 * 1024;
+
 /// How the records of a source are laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
@@ -105,7 +108,7 @@ pub(crate) fn read_layout(
             Ok(Begun { layout: Layout::Zeek(zeek), start, warnings: Vec::new() })
         }
         Format::JsonLines => {
-            let (layout, start) = json_layout(text, skipped, ended);
+            let (layout, start) = json_layout(text, skipped, ended).ok_or(NoLayout::Pending)?;
             Ok(Begun { layout, start, warnings: Vec::new() })
         }
         Format::Lines => {
@@ -179,33 +182,40 @@ fn header_fields(record: &[u8], delimiter: u8) -> Vec<String> {
     row.cells.iter().map(|cell| String::from_utf8_lossy(row.bytes(cell, record)).into_owned()).collect()
 }
 
-/// Layout of JSON whose first value stands at `at`, and where its records begin.
-fn json_layout(text: &[u8], at: usize, ended: bool) -> (Layout, usize) {
+/// Layout of JSON whose first value stands at `at`, and where its records begin; `None` when more of it must be known.
+fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
+    let may_wait = !ended && text.len() < ENOUGH_JSON;
     let at = match text[at] {
         b'[' => json::blanks(text, at + 1),
         _ => at,
     };
+    if at == text.len() && may_wait {
+        return None;
+    }
     let line_end = memchr(b'\n', &text[at.min(text.len())..]).map_or(text.len(), |i| at + i);
     if text.get(at) != Some(&b'{') {
-        return (Layout::JsonLines, 0);
+        return Some((Layout::JsonLines, 0));
     }
     let object = json::skip(text, at, 1);
-    let is_whole = |end: usize| json::blanks(text, end) == text.len() && ended;
+    let is_alone = object.as_ref().is_ok_and(|&end| json::blanks(text, end) == text.len());
     let around = match object {
         // One object, and nothing else: a document if it holds events, else an event.
-        Ok(end) => is_whole(end),
+        Ok(_) => is_alone,
         Err(JsonError::Incomplete) => true,
         Err(JsonError::Syntax { .. }) => line_end < text.len(),
     };
     if around && let Some(start) = events_in(text, at) {
-        return (Layout::JsonDocument, start);
+        // Whether more objects follow, only what has not arrived yet can tell.
+        return if is_alone && may_wait { None } else { Some((Layout::JsonDocument, start)) };
     }
     match object {
-        Ok(end) if end <= line_end => (Layout::JsonLines, 0),
+        Ok(end) if end <= line_end => Some((Layout::JsonLines, 0)),
+        // The array of events may come yet.
+        Err(JsonError::Incomplete) if may_wait => None,
         // An object that goes on with a name on the next line is spread; one that is cut off is not.
-        Ok(_) => (Layout::JsonDocument, 0),
-        Err(JsonError::Incomplete) if line_end < text.len() => (Layout::JsonDocument, 0),
-        _ => (Layout::JsonLines, 0),
+        Ok(_) => Some((Layout::JsonDocument, 0)),
+        Err(JsonError::Incomplete) if line_end < text.len() => Some((Layout::JsonDocument, 0)),
+        _ => Some((Layout::JsonLines, 0)),
     }
 }
 

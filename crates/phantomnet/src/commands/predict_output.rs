@@ -113,7 +113,9 @@ impl Output {
 
     fn json_line(&self, row: &Row<'_>, json: impl FnOnce() -> Map<String, Value>) -> Vec<u8> {
         let original = match row.raw {
-            Some((line, Layout::JsonLines)) => serde_json::from_str(line.trim_matches([',', '[', ']', ' '])).ok(),
+            Some((line, Layout::JsonLines | Layout::JsonDocument)) => {
+                serde_json::from_str(line.trim_matches([',', '[', ']', ' '])).ok()
+            }
             _ => None,
         };
         let event = original.unwrap_or_else(|| in_order_of(row.raw.map(|(_, layout)| layout), json()));

@@ -280,6 +280,26 @@ fn a_signal_takes_the_copy_of_standard_input_away() {
     }
 }
 
+/// In an array, in a document and by a pipe alike.
+#[test]
+fn scored_events_of_documents_keep_their_shape() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    let event = r#"{"event":"command","data":"id","seen":{"by":["a",{"b":1}]}}"#;
+    w.write("array.json", &format!("[\n  {event},\n  {event}\n]\n"));
+    w.write("document.json", &format!("{{\n\"n\": 2,\n\"events\": [{event}, {event}]}}\n"));
+    let piped = fs::File::open(w.path("document.json")).unwrap();
+    let predict = |args: &[&str]| w.command(&[&["predict", "phantomnet-out/model"], args].concat());
+    for mut command in [predict(&["array.json"]), predict(&["document.json"])] {
+        let output = command.output().unwrap();
+        let (text, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(text.lines().count(), 2, "{stderr}");
+        assert!(text.lines().all(|line| line.starts_with(event.trim_end_matches('}'))), "{text}");
+    }
+    let output = predict(&["-"]).stdin(piped).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+}
+
 /// Both write to another name until the file is whole.
 #[test]
 fn a_signal_takes_a_file_that_is_not_whole_away() {
