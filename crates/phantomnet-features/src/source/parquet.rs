@@ -21,11 +21,21 @@ const BATCH_ROWS: usize = 8192;
 /// Structs nested deeper than this stay JSON text in one cell.
 const MAX_DEPTH: usize = 32;
 
-/// Takes the batches of a file: names and columns of the four types, and the number of rows.
-pub(crate) type TakeBatch<'a> = dyn FnMut(Vec<(String, ArrayRef)>, usize) -> Result<(), SourceError> + 'a;
+/// Rows of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    /// Names and columns of the four types.
+    pub(crate) columns: Vec<(String, ArrayRef)>,
+    pub(crate) n_rows: usize,
+    /// Rows with bytes that are not UTF-8, and U+FFFD now.
+    pub(crate) n_lossy: usize,
+}
+
+/// Takes the batches of a file.
+pub(crate) type TakeBatch<'a> = dyn FnMut(Rows) -> Result<(), SourceError> + 'a;
 
 /// Which rows of a file are read.
-enum Rows<'a> {
+enum Which<'a> {
     All,
     /// At most a batch.
     First,
@@ -35,14 +45,14 @@ enum Rows<'a> {
 
 /// Reads a file; columns that `names` does not know, and that cannot be added to it, are left out.
 pub(crate) fn read(path: &Path, names: &Names, take: &mut TakeBatch<'_>) -> Result<(), SourceError> {
-    read_some(path, names, &Rows::All, take)
+    read_some(path, names, &Which::All, take)
 }
 
 /// Reads the first rows of a file, one batch at most.
-pub(crate) fn read_first(path: &Path, names: &Names) -> Result<(Vec<(String, ArrayRef)>, usize), SourceError> {
-    let mut first = (Vec::new(), 0);
-    read_some(path, names, &Rows::First, &mut |columns, n_rows| {
-        first = (columns, n_rows);
+pub(crate) fn read_first(path: &Path, names: &Names) -> Result<Rows, SourceError> {
+    let mut first = Rows::default();
+    read_some(path, names, &Which::First, &mut |rows| {
+        first = rows;
         Ok(())
     })?;
     Ok(first)
@@ -55,10 +65,10 @@ pub(crate) fn read_rows(
     rows: &[usize],
     take: &mut TakeBatch<'_>,
 ) -> Result<(), SourceError> {
-    read_some(path, names, &Rows::Some(rows), take)
+    read_some(path, names, &Which::Some(rows), take)
 }
 
-fn read_some(path: &Path, names: &Names, rows: &Rows<'_>, take: &mut TakeBatch<'_>) -> Result<(), SourceError> {
+fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch<'_>) -> Result<(), SourceError> {
     let mut n_rows = 0;
     let failed = |n_rows: u64, source: Box<dyn std::error::Error + Send + Sync>| SourceError::Parquet {
         path: path.to_path_buf(),
@@ -75,10 +85,10 @@ fn read_some(path: &Path, names: &Names, rows: &Rows<'_>, take: &mut TakeBatch<'
         });
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(i, _)| i));
         let builder = builder.with_projection(mask);
-        match rows {
-            Rows::All => builder,
-            Rows::First => builder.with_limit(BATCH_ROWS),
-            Rows::Some(rows) => {
+        match which {
+            Which::All => builder,
+            Which::First => builder.with_limit(BATCH_ROWS),
+            Which::Some(rows) => {
                 let n = builder.metadata().file_metadata().num_rows().max(0) as usize;
                 let ranges = rows.iter().filter(|&&row| row < n).map(|&row| row..row + 1);
                 builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, n))
@@ -88,16 +98,19 @@ fn read_some(path: &Path, names: &Names, rows: &Rows<'_>, take: &mut TakeBatch<'
     };
     let mut batches = guarded(build).map_err(|error| failed(n_rows, error))?;
     while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|error| failed(n_rows, error))? {
-        let mut columns = Vec::new();
+        let mut rows = Rows { columns: Vec::new(), n_rows: batch.num_rows(), n_lossy: 0 };
+        let mut is_lossy = vec![false; rows.n_rows];
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-            flatten(field.name(), column, 1, &mut columns).map_err(|error| failed(n_rows, error.into()))?;
+            flatten(field.name(), column, 1, &mut rows.columns, &mut is_lossy)
+                .map_err(|error| failed(n_rows, error.into()))?;
         }
-        let n = columns.len();
+        rows.n_lossy = is_lossy.iter().filter(|&&row| row).count();
+        let n = rows.columns.len();
         if n > MAX_COLUMNS {
             return Err(SourceError::TooManyColumns { path: path.to_path_buf(), n, limit: MAX_COLUMNS });
         }
         n_rows += batch.num_rows() as u64;
-        take(columns, batch.num_rows())?;
+        take(rows)?;
     }
     Ok(())
 }
@@ -114,7 +127,13 @@ where
 }
 
 /// Columns of the four types: structs give one for each field, named `parent.child`.
-fn flatten(name: &str, array: &ArrayRef, depth: usize, out: &mut Vec<(String, ArrayRef)>) -> Result<(), ArrowError> {
+fn flatten(
+    name: &str,
+    array: &ArrayRef,
+    depth: usize,
+    out: &mut Vec<(String, ArrayRef)>,
+    is_lossy: &mut [bool],
+) -> Result<(), ArrowError> {
     if let DataType::Struct(fields) = array.data_type()
         && depth < MAX_DEPTH
     {
@@ -123,16 +142,16 @@ fn flatten(name: &str, array: &ArrayRef, depth: usize, out: &mut Vec<(String, Ar
         let missing: BooleanArray = (0..parent.len()).map(|row| Some(parent.is_null(row))).collect();
         for (field, child) in fields.iter().zip(parent.columns()) {
             let child = arrow_select::nullif::nullif(child, &missing)?;
-            flatten(&format!("{name}.{}", field.name()), &child, depth + 1, out)?;
+            flatten(&format!("{name}.{}", field.name()), &child, depth + 1, out, is_lossy)?;
         }
         return Ok(());
     }
-    out.push((name.to_owned(), narrow(array)?));
+    out.push((name.to_owned(), narrow(array, is_lossy)?));
     Ok(())
 }
 
-/// One of `Int64`, `Float64`, `Boolean` and `Utf8`.
-fn narrow(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+/// One of `Int64`, `Float64`, `Boolean` and `Utf8`. Rows in which a cell is not UTF-8 are marked.
+fn narrow(array: &ArrayRef, is_lossy: &mut [bool]) -> Result<ArrayRef, ArrowError> {
     use DataType as T;
     let as_json = || -> ArrayRef {
         let cell = |row| (!array.is_null(row)).then(|| value_as_json(array, row).to_string());
@@ -140,7 +159,7 @@ fn narrow(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     };
     Ok(match array.data_type() {
         T::Int64 | T::Float64 | T::Boolean | T::Utf8 => Arc::clone(array),
-        T::Dictionary(_, values) => narrow(&cast(array, values)?)?,
+        T::Dictionary(_, values) => narrow(&cast(array, values)?, is_lossy)?,
         T::UInt64 => {
             let integers = cast(array, &T::Int64)?;
             if integers.null_count() == array.null_count() { integers } else { cast(array, &T::Float64)? }
@@ -149,8 +168,11 @@ fn narrow(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         data_type if data_type.is_numeric() => cast(array, &T::Float64)?,
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => {
             let bytes = cast(array, &T::Binary)?;
-            let text = bytes.as_binary::<i32>().iter().map(|cell| cell.map(String::from_utf8_lossy));
-            Arc::new(text.collect::<StringArray>())
+            let cells = || bytes.as_binary::<i32>().iter();
+            for (is_lossy, cell) in is_lossy.iter_mut().zip(cells()) {
+                *is_lossy |= cell.is_some_and(|bytes| str::from_utf8(bytes).is_err());
+            }
+            Arc::new(cells().map(|cell| cell.map(String::from_utf8_lossy)).collect::<StringArray>())
         }
         T::List(_) | T::LargeList(_) | T::FixedSizeList(_, _) | T::Map(_, _) | T::Struct(_) => as_json(),
         T::Timestamp(_, Some(_)) => cast(&in_utc(array)?, &T::Utf8)?,

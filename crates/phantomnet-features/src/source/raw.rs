@@ -152,7 +152,7 @@ fn columns(
         }
         let rows: Vec<usize> = here.iter().map(|((_, line), _)| (line - 1 - before) as usize).collect();
         let mut here = here.into_iter();
-        parquet::read_rows(path, &names, &rows, &mut |columns, n_rows| {
+        parquet::read_rows(path, &names, &rows, &mut |parquet::Rows { columns, n_rows, .. }| {
             let batch = batch_of(schema, &columns, n_rows);
             for (row, (_, answers)) in (0..n_rows).zip(&mut here) {
                 answers.into_iter().for_each(|i| give(i, batch.slice(row, 1)));

@@ -13,7 +13,7 @@ use crate::source::reasons::nearly_numbers;
 use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::scan::{self, FileEnd, Gather, Part};
 use crate::source::table::{Gathered, Joined, JoinedColumn, arrays_of};
-use crate::source::{ReadOptions, SourceError};
+use crate::source::{Format, ReadOptions, SourceError};
 
 /// Reads the events of files, folders and patterns, inferring the type of each column from all its cells.
 ///
@@ -233,10 +233,12 @@ impl Gather<Gathered> for Reading<'_> {
         let path = self.files[file].path.display();
         let n = std::mem::take(&mut self.n_lossy);
         if n > 0 {
-            self.warnings.push(format!(
-                "`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD, unless `encoding` names what they are, such as \
-                 `windows-1252`"
-            ));
+            let advice = match self.files[file].format {
+                Format::Parquet => "",
+                Format::Database => "; in a query, `hex(column)` keeps its bytes",
+                _ => ", unless `encoding` names what they are, such as `windows-1252`",
+            };
+            self.warnings.push(format!("`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD{advice}"));
         }
         self.warnings.extend(end.warning.map(|warning| format!("`{path}`: {warning}")));
         if let Some(damage) = end.damage {

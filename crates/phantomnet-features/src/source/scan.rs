@@ -380,7 +380,7 @@ pub(crate) fn decode_head<V: Visit>(
     if head.is_columnar() {
         let files = head.columnar_files(options);
         let first = files.first().map(|(_, path)| parquet::read_first(path, &visit.names())).transpose()?;
-        let (columns, n_rows) = first.unwrap_or_default();
+        let parquet::Rows { columns, n_rows, .. } = first.unwrap_or_default();
         return Ok((visit.arrays(columns, n_rows), n_rows));
     }
     let part = decode(head, options, visit, &head.lines, head.is_all, false).part;
@@ -504,10 +504,13 @@ fn columnar<V: Visit>(
     gather: &mut dyn Gather<V::Out>,
 ) -> Result<(), SourceError> {
     let mut n_before = 0;
-    let mut take = |columns, n_rows: usize| {
+    // Those of a database were replaced before its rows were kept.
+    let mut n_lossy_before = head.spool.as_ref().map_or(0, |spool| spool.n_lossy);
+    let mut take = |parquet::Rows { columns, n_rows, n_lossy }| {
         let out = visit.arrays(columns, n_rows);
         let starts = (0..n_rows as u32).map(|row| (row, 0)).collect();
-        let part = Part { out, n_rows, starts, rejected: Vec::new(), n_lossy: 0, line: n_before, offset: 0 };
+        let n_lossy = n_lossy as u64 + std::mem::take(&mut n_lossy_before);
+        let part = Part { out, n_rows, starts, rejected: Vec::new(), n_lossy, line: n_before, offset: 0 };
         n_before += n_rows as u64;
         gather.part(file, part)
     };

@@ -285,7 +285,15 @@ fn rows_of_a_database_are_events() {
     assert_eq!(events.origin.warnings.len(), 1, "{:?}", events.origin.warnings);
     let query = Some(Selection::Query("SELECT user FROM log WHERE n > 2".into()));
     let options = ReadOptions { selection: query, ..ReadOptions::default() };
-    assert_eq!(rows(&read_events(&[url], &options).unwrap().batch), [r#"{"user":"a"}"#]);
+    assert_eq!(rows(&read_events(std::slice::from_ref(&url), &options).unwrap().batch), [r#"{"user":"a"}"#]);
+
+    database
+        .execute_batch("CREATE TABLE raw (a, b BLOB); INSERT INTO raw VALUES (x'41ff', x'fe'), ('x', 'y');")
+        .unwrap();
+    let events = read_events(&[format!("{url}?table=raw")], &ReadOptions::default()).unwrap();
+    assert_eq!(rows(&events.batch), ["{\"a\":\"A\u{fffd}\",\"b\":\"\u{fffd}\"}", r#"{"a":"x","b":"y"}"#]);
+    let [warning] = events.origin.warnings.as_slice() else { panic!("{:?}", events.origin.warnings) };
+    assert!(warning.contains("1 records are not UTF-8") && warning.contains("hex(column)"), "{warning}");
 }
 
 /// Types are guessed from the beginnings of files, in which such a column has no cell.

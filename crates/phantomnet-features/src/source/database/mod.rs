@@ -156,6 +156,18 @@ impl DatabaseRows {
         }
     }
 
+    /// Rows so far with bytes that are not UTF-8, and are U+FFFD here; PostgreSQL sends none.
+    pub(crate) fn n_lossy(&self) -> u64 {
+        match &self.rows {
+            #[cfg(feature = "databases")]
+            Rows::Sqlite(rows) => rows.n_lossy(),
+            #[cfg(feature = "databases")]
+            Rows::Postgres(_) => 0,
+            #[cfg(not(feature = "databases"))]
+            Rows::None(never) => match *never {},
+        }
+    }
+
     /// The next rows, at least one and at most `max_rows`, as arrays of `Int64`, `Float64`, `Boolean` or `Utf8`; `None`
     /// at the end. Fewer rows than asked for do not mean the end.
     ///

@@ -32,6 +32,8 @@ pub(crate) struct Spool {
     /// Size and BLAKE3 of the values in order, as JSON, a line each.
     pub(crate) n_bytes: u64,
     pub(crate) digest: [u8; 32],
+    /// Rows with bytes that are not UTF-8, and U+FFFD here.
+    pub(crate) n_lossy: u64,
     /// What should be said about the order of the rows.
     pub(crate) warning: Option<String>,
 }
@@ -77,7 +79,8 @@ impl Spool {
         for (n, _) in &mut pieces {
             before = std::mem::replace(n, before);
         }
-        Ok(Self { pieces, n_bytes, digest: digest.finalize().into(), warning: rows.warning() })
+        let (n_lossy, warning) = (rows.n_lossy(), rows.warning());
+        Ok(Self { pieces, n_bytes, digest: digest.finalize().into(), n_lossy, warning })
     }
 
     /// Parquet files, and the rows before each.
@@ -151,7 +154,7 @@ mod tests {
         let mut found = Vec::new();
         for (before, path) in spool.pieces() {
             assert_eq!(before, found.len() as u64);
-            parquet::read(path, &Names::new(Vec::new(), true), &mut |columns, n_rows| {
+            parquet::read(path, &Names::new(Vec::new(), true), &mut |parquet::Rows { columns, n_rows, .. }| {
                 let cells = |row| columns.iter().map(|(_, array)| value_as_json(array, row)).collect();
                 found.extend((0..n_rows).map(|row| serde_json::Value::Array(cells(row)).to_string()));
                 Ok(())

@@ -10,6 +10,7 @@ use crate::source::error::SourceError;
 pub(crate) struct Spool {
     pub(crate) n_bytes: u64,
     pub(crate) digest: [u8; 32],
+    pub(crate) n_lossy: u64,
     pub(crate) warning: Option<String>,
 }
 

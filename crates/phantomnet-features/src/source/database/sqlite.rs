@@ -1,5 +1,6 @@
 //! SQLite: values whose types are their own, read by one statement that stays open.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub(super) struct SqliteRows {
     place: String,
     running: Running,
     n_rows: u64,
+    n_lossy: u64,
     /// A view, or a virtual table, whose rows have no order of their own.
     unordered: Option<String>,
 }
@@ -97,7 +99,7 @@ impl SqliteRows {
             prepared.borrow_mut().with_dependent_mut(|_, statement| statement.query([]))
         })
         .map_err(failed)?;
-        Ok((columns, Self { place, running, n_rows: 0, unordered }))
+        Ok((columns, Self { place, running, n_rows: 0, n_lossy: 0, unordered }))
     }
 
     pub(super) fn warning(&self) -> Option<String> {
@@ -108,9 +110,14 @@ impl SqliteRows {
         ))
     }
 
+    /// Rows so far with bytes that are not UTF-8.
+    pub(super) fn n_lossy(&self) -> u64 {
+        self.n_lossy
+    }
+
     pub(super) fn next(&mut self, max_rows: usize, columns: &[String]) -> Result<Option<Vec<ArrayRef>>, SourceError> {
         let mut cells: Vec<Cells> = columns.iter().map(|_| Cells::default()).collect();
-        let Self { place, running, n_rows, .. } = self;
+        let Self { place, running, n_rows, n_lossy, .. } = self;
         let (mut n, mut n_bytes) = (0, 0);
         running.with_dependent_mut(|_, rows| {
             while n < max_rows && n_bytes < BATCH_BYTES {
@@ -123,13 +130,15 @@ impl SqliteRows {
                 let Some(row) = row else { break };
                 n += 1;
                 *n_rows += 1;
-                n_bytes += push(row, &mut cells).map_err(|(column, n_bytes)| SourceError::DatabaseCell {
+                let pushed = push(row, &mut cells).map_err(|(column, n_bytes)| SourceError::DatabaseCell {
                     place: place.clone(),
                     row: *n_rows,
                     column: columns[column].clone(),
                     n_bytes,
                     limit: MAX_CELL_BYTES,
                 })?;
+                n_bytes += pushed.n_bytes;
+                *n_lossy += u64::from(pushed.is_lossy);
             }
             Ok::<(), SourceError>(())
         })?;
@@ -211,9 +220,16 @@ fn advice(error: &rusqlite::Error) -> Option<&'static str> {
     })
 }
 
-/// Adds the cells of a row; gives its bytes, or the column and bytes of a cell that is too large.
-fn push(row: &Row<'_>, cells: &mut [Cells]) -> Result<usize, (usize, usize)> {
-    let mut n_bytes = 0;
+/// A row whose cells were added.
+struct Pushed {
+    n_bytes: usize,
+    /// Whether bytes of it are not UTF-8, and became U+FFFD.
+    is_lossy: bool,
+}
+
+/// Adds the cells of a row; or gives the column and bytes of a cell that is too large.
+fn push(row: &Row<'_>, cells: &mut [Cells]) -> Result<Pushed, (usize, usize)> {
+    let (mut n_bytes, mut is_lossy) = (0, false);
     for (i, cells) in cells.iter_mut().enumerate() {
         // A column that the statement does not have: there is none.
         let value = row.get_ref(i).unwrap_or(ValueRef::Null);
@@ -238,9 +254,11 @@ fn push(row: &Row<'_>, cells: &mut [Cells]) -> Result<usize, (usize, usize)> {
             return Err((i, text.len()));
         }
         n_bytes += text.len();
-        cells.push_text(&String::from_utf8_lossy(text));
+        let text = String::from_utf8_lossy(text);
+        is_lossy |= matches!(text, Cow::Owned(_));
+        cells.push_text(&text);
     }
-    Ok(n_bytes)
+    Ok(Pushed { n_bytes, is_lossy })
 }
 
 #[derive(Debug, Clone, Copy)]

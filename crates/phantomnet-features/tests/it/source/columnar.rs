@@ -54,6 +54,8 @@ fn columns_take_the_four_types() {
         r#"{"small":null,"big":1.0,"float":null,"flag":false,"text":"","raw":null,"at":"1970-01-01T00:00:01.500Z","list":null,"nested.x":null}"#,
     ];
     assert_eq!(rows(&events.batch), expected);
+    let [warning] = events.origin.warnings.as_slice() else { panic!("{:?}", events.origin.warnings) };
+    assert!(warning.ends_with("1 records are not UTF-8; what is not is read as U+FFFD"), "{warning}");
     assert_eq!(raw_lines(&events.origin, &[1]).unwrap(), [expected[1]]);
     assert_eq!(events.origin.places.get(1).line, 2);
 }
