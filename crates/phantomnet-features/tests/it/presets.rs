@@ -342,6 +342,23 @@ fn other_versions_and_forms_are_recognized() {
     assert_eq!(recognized_by(&all, &[("eventid", "cowrie.client.kex")]), Some("tpot"));
     let hits: Vec<String> = tpot.iter().map(|name| format!("_source.{name}")).chain(["_index".to_owned()]).collect();
     assert_eq!(recognized_by(&hits.iter().map(String::as_str).collect::<Vec<_>>(), &[]), Some("tpot"));
+    // Zeek's JSON leaves out what is unset, so that a small log may lack columns.
+    let zeek = ["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p"];
+    for (fields, expected) in [
+        (&["name", "notice", "peer"][..], Some("zeek_weird")),
+        (&["proto", "trans_id", "rcode", "AA"], Some("zeek_dns")),
+        (&["version", "established", "resumed"], Some("zeek_ssl")),
+        (&["trans_depth", "status_code", "request_body_len"], Some("zeek_http")),
+        (&["auth_attempts", "client"], Some("zeek_ssh")),
+        (&["client", "server", "status", "direction"], Some("zeek_ssh")),
+        (&["request_type", "client", "service", "success", "cipher", "forwardable"], None),
+        (&["mac", "assigned_ip", "lease_time", "trans_id"], None),
+        (&["proto", "facility", "severity", "message"], None),
+    ] {
+        assert_eq!(recognized_by(&[&zeek[..], fields].concat(), &[]), expected, "{fields:?}");
+    }
+    assert_eq!(recognized_by(&["_path", "ts", "note"], &[("_path", "notice")]), Some("zeek_notice"));
+    assert_eq!(recognized_by(&["_path", "ts"], &[("_path", "conn"), ("_path", "dns")]), None);
     assert_eq!(recognized_by(&["time", "user", "url", "status"], &[]), None);
 }
 
