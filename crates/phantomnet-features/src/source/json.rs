@@ -44,6 +44,8 @@ pub(crate) struct Flattener {
     mixed: Vec<String>,
     /// Cells of the object at hand.
     cells: Vec<Found>,
+    /// Keys that have an object in it, and had none before.
+    opened: Vec<usize>,
     /// Texts of those that do not stand in the source as they are.
     scratch: Vec<u8>,
     /// Whether a lone surrogate of the object at hand was replaced.
@@ -110,6 +112,7 @@ impl Flattener {
             by_name: HashMap::new(),
             mixed: mixed.to_vec(),
             cells: Vec::new(),
+            opened: Vec::new(),
             scratch: Vec::new(),
             is_lossy: false,
         }
@@ -117,12 +120,16 @@ impl Flattener {
 
     /// Adds the values of the object that begins at `at` to `row`, and gives the place after it; nested keys are joined by dots,
     /// arrays are kept as JSON text. Integers beyond 64 bits with sign are numbers. Keys that come twice are added twice, in
-    /// order. An object that is refused adds no names.
+    /// order. An object that is refused adds nothing, and no name.
     pub(crate) fn flatten(&mut self, input: &[u8], at: usize, names: &mut Names, row: &mut Row) -> Parsed<usize> {
         self.cells.clear();
+        self.opened.clear();
         self.scratch.clear();
         self.is_lossy = false;
         let end = self.object(input, at, 0, 1, names)?;
+        for &key in &self.opened {
+            self.keys[key].has_objects = true;
+        }
         for found in &self.cells {
             let key = &mut self.keys[found.key];
             if key.column.is_none() {
@@ -260,7 +267,9 @@ impl Flattener {
             }
             b'{' => {
                 let depth = self.nodes[node].depth;
-                self.keys[key].has_objects = true;
+                if !self.keys[key].has_objects {
+                    self.opened.push(key);
+                }
                 let (keeps, below) = (self.keys[key].keeps_objects, self.keys[key].is_wanted_below);
                 let next = if below && depth < MAX_DEPTH {
                     if nesting >= MAX_NESTING {
@@ -602,6 +611,10 @@ mod tests {
         assert!(names.as_slice().is_empty());
         flattener.flatten(br#"{"b":1,"a":2}"#, 0, &mut names, &mut row).unwrap();
         assert_eq!(names.as_slice(), ["b", "a"]);
+        assert!(flattener.flatten(br#"{"b":{"c":1},"a"}"#, 0, &mut names, &mut row).is_err());
+        assert_eq!(flattener.objects().count(), 0);
+        flattener.flatten(br#"{"b":{"c":1}}"#, 0, &mut names, &mut row).unwrap();
+        assert_eq!(flattener.objects().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
