@@ -1,8 +1,8 @@
 //! Readers of event logs: separated values, JSON, Zeek, raw requests, lines and Parquet, plain or compressed, tolerant of what
 //! honeypots write.
 //!
-//! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode) with `sniff` and `layout`
-//! (recognize), `blocks` (cut at line ends), `scan` (blocks in parallel, joined in order), `decode` with `delimited`, `json`, `zeek` and
+//! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode) with `sniff`, `foreign` and
+//! `layout` (recognize), `blocks` (cut at line ends), `scan` (blocks in parallel, joined in order), `decode` with `delimited`, `json`, `zeek` and
 //! `http` (records and cells), `columns` (types) and `table` (columns by name), then `read` (one table) or `evaluate` (expressions, block
 //! by block). `plans` keeps what is believed of the types, and has all read again where that does not hold. `text` takes records off
 //! what arrives bit by bit instead, for `stream`. What cannot be read is rejected record by record, counted and kept.
