@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use phantomnet_features::{Preset, Summary};
+use phantomnet_features::{Preset, SourceFile, Summary};
 use serde_json::{Value, json};
 
 use super::bar::reading;
@@ -13,6 +13,9 @@ use crate::terminal;
 
 /// Rejected lines shown to people.
 const SHOWN_REJECTED: usize = 10;
+
+/// Files shown to people one by one.
+const SHOWN_FILES: usize = 20;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     // The data are looked at whatever is wrong with them; that is what this command is for.
@@ -81,13 +84,22 @@ fn document(summary: &Summary, preset: Option<&Preset>, label: Option<&Inspected
 
 fn show(summary: &Summary, preset: Option<&Preset>, label: Option<&InspectedLabel>) {
     let (origin, n_rows) = (&summary.origin, summary.n_rows);
-    for file in &origin.files {
+    let (shown, more) = origin.files.split_at(origin.files.len().min(SHOWN_FILES));
+    for file in shown {
         let path = visible(&file.path.display().to_string());
         let format = serde_json::to_value(file.format).unwrap_or_default();
         let format = format.as_str().unwrap_or_default().replace('_', " ");
         terminal::say(&format!(
             "{path}: {format}, {} events, {} lines rejected, {} bytes",
             file.n_rows, file.n_rejected, file.n_bytes
+        ));
+    }
+    if !more.is_empty() {
+        let sum = |of: fn(&SourceFile) -> u64| more.iter().map(of).sum::<u64>();
+        let (n_rows, n_rejected, n_bytes) = (sum(|f| f.n_rows), sum(|f| f.n_rejected), sum(|f| f.n_bytes));
+        terminal::say(&format!(
+            "... and {} more files: {n_rows} events, {n_rejected} lines rejected, {n_bytes} bytes; --json shows them",
+            more.len()
         ));
     }
     if let Some(preset) = preset {

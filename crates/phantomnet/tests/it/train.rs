@@ -300,6 +300,18 @@ fn scored_events_of_documents_keep_their_shape() {
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
 }
 
+#[test]
+fn many_files_are_told_of_together() {
+    let w = Workplace::new();
+    fs::create_dir(w.path("many")).unwrap();
+    for i in 0..25 {
+        w.write(&format!("many/{i:02}.csv"), "a,b\n1,2\n3\n");
+    }
+    let shown = String::from_utf8(w.run(&["inspect", "many"]).stderr).unwrap();
+    assert_eq!(shown.matches(".csv: csv, 1 events").count(), 20, "{shown}");
+    assert!(shown.contains("... and 5 more files: 5 events, 5 lines rejected, 50 bytes; "), "{shown}");
+}
+
 /// Both write to another name until the file is whole.
 #[test]
 fn a_signal_takes_a_file_that_is_not_whole_away() {
