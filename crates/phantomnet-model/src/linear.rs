@@ -49,16 +49,18 @@ impl Encoding {
         }
     }
 
-    /// Calls `f` with index and value of each term of `value` that is not 0.
-    fn for_each_term(&self, value: f32, mut f: impl FnMut(usize, f64)) {
+    /// Calls `f` with index and value of each term of `value` that may not be 0: one at most.
+    pub fn for_each_term(&self, value: f32, mut f: impl FnMut(usize, f64)) {
         if value.is_nan() {
             return;
         }
         match *self {
             Self::Number { mean, scale } => f(0, ((f64::from(value) - mean) / scale).clamp(-CLIP, CLIP)),
             Self::Category { n_codes } => {
-                if value >= 0.0 && value.fract() == 0.0 && (value as usize) < n_codes {
-                    f(value as usize, 1.0);
+                // What is negative, or no whole number, is not the same on its way back.
+                let code = value as usize;
+                if code < n_codes && code as f32 == value {
+                    f(code, 1.0);
                 }
             }
         }

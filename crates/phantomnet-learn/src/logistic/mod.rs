@@ -2,6 +2,7 @@
 
 mod loss;
 
+use std::cell::{Ref, RefCell};
 use std::sync::atomic::AtomicBool;
 
 use argmin::core::{CostFunction, Error, Executor, Gradient, State};
@@ -10,7 +11,7 @@ use argmin::solver::quasinewton::LBFGS;
 use phantomnet_model::{Dataset, Encoding, FeatureKind, Linear};
 
 use crate::{ClassWeight, Fit, FitContext, LearnError, Learner};
-use loss::{EncodedRows, Loss};
+use loss::Loss;
 
 /// Intercept of a class without a training row: no logit of another class is as low, so its probability is 0.
 const NEVER: f64 = -1e30;
@@ -26,7 +27,7 @@ const MEMORY: usize = 10;
 /// Minimises the weighted sum of the rows' log losses plus `|weights|² / (2 c)`, intercepts free, as scikit-learn's
 /// `LogisticRegression(C=c)` on a standardised matrix.
 ///
-/// Limits: one thread; the encoded rows take 16 bytes a value; the last digits may differ between machines, whose
+/// Limits: one thread; the last digits may differ between machines, whose
 /// exponentials round differently.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogisticRegression {
@@ -98,16 +99,8 @@ impl LogisticRegression {
             .map(|(j, feature)| encoding(&feature.kind, data.column(j), &rows))
             .collect();
         let present: Vec<usize> = (0..counts.len()).filter(|&class| counts[class] > 0).collect();
-        let loss = Loss {
-            rows: EncodedRows::new(data, &rows, &encodings),
-            labels: (rows.iter())
-                .map(|&row| present.partition_point(|&class| class < data.labels()[row as usize] as usize))
-                .collect(),
-            class_weights: present.iter().map(|&class| class_weights[class]).collect(),
-            // With two classes the first one's logit stays 0, as its weights would say the same once more.
-            n_fixed: usize::from(counts.len() == 2),
-            alpha: 1.0 / self.c,
-        };
+        let weights = present.iter().map(|&class| class_weights[class]).collect();
+        let loss = Loss::new(data, &rows, &encodings, &present, weights, 1.0 / self.c);
         let (params, n_iter) = self.minimise(&loss, cx)?;
 
         let mut gradient = vec![0.0; params.len()];
@@ -131,11 +124,11 @@ impl LogisticRegression {
     }
 
     /// The params with the least loss that were met, and the number of iterations.
-    fn minimise(&self, loss: &Loss, cx: &FitContext<'_>) -> Result<(Vec<f64>, u64), LearnError> {
+    fn minimise(&self, loss: &Loss<'_>, cx: &FitContext<'_>) -> Result<(Vec<f64>, u64), LearnError> {
         let failed = |error: Error| LearnError::Fit { learner: self.name().to_owned(), source: error.into() };
         let start = vec![0.0; loss.n_params()];
         let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(self.tol).map_err(failed)?;
-        let problem = Stoppable { loss, stop: cx.stop() };
+        let problem = Stoppable { loss, stop: cx.stop(), last: RefCell::default() };
         let result = Executor::new(problem, solver)
             .configure(|state| state.param(start.clone()).max_iters(self.max_iter))
             .timer(false)
@@ -148,18 +141,34 @@ impl LogisticRegression {
     }
 }
 
-/// A loss that can be given up.
+/// A loss that can be given up. The search for a step asks for value and gradient at each place, one after the other: both are computed
+/// at once, which takes hardly longer than one.
 struct Stoppable<'a> {
-    loss: &'a Loss,
+    loss: &'a Loss<'a>,
     stop: Option<&'a AtomicBool>,
+    last: RefCell<Evaluated>,
+}
+
+/// The params that were asked for last, with their loss and its gradient.
+#[derive(Default)]
+struct Evaluated {
+    params: Vec<f64>,
+    loss: f64,
+    gradient: Vec<f64>,
 }
 
 impl Stoppable<'_> {
-    fn check(&self) -> Result<(), Error> {
-        match self.stop {
-            Some(stop) if stop.load(std::sync::atomic::Ordering::Relaxed) => Err(LearnError::Stopped.into()),
-            _ => Ok(()),
+    /// Loss and gradient at some params.
+    fn at(&self, params: &[f64]) -> Result<Ref<'_, Evaluated>, Error> {
+        if self.last.borrow().params != params {
+            if self.stop.is_some_and(|stop| stop.load(std::sync::atomic::Ordering::Relaxed)) {
+                return Err(LearnError::Stopped.into());
+            }
+            let mut gradient = vec![0.0; params.len()];
+            let loss = self.loss.evaluate(params, Some(&mut gradient));
+            self.last.replace(Evaluated { params: params.to_vec(), loss, gradient });
         }
+        Ok(self.last.borrow())
     }
 }
 
@@ -168,8 +177,7 @@ impl CostFunction for Stoppable<'_> {
     type Output = f64;
 
     fn cost(&self, params: &Vec<f64>) -> Result<f64, Error> {
-        self.check()?;
-        Ok(self.loss.evaluate(params, None))
+        Ok(self.at(params)?.loss)
     }
 }
 
@@ -178,10 +186,7 @@ impl Gradient for Stoppable<'_> {
     type Gradient = Vec<f64>;
 
     fn gradient(&self, params: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        self.check()?;
-        let mut gradient = vec![0.0; params.len()];
-        self.loss.evaluate(params, Some(&mut gradient));
-        Ok(gradient)
+        Ok(self.at(params)?.gradient.clone())
     }
 }
 

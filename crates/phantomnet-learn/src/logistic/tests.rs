@@ -128,13 +128,9 @@ proptest! {
         let rows: Vec<u32> = (0..10).collect();
         let encodings: Vec<Encoding> =
             (0..2).map(|j| encoding(&FeatureKind::Number, data.column(j), &rows)).collect();
-        let loss = Loss {
-            rows: EncodedRows::new(&data, &rows, &encodings),
-            labels: labels.iter().map(|&label| label as usize).collect(),
-            class_weights: vec![1.0, 3.0, 0.5][..n_classes].to_vec(),
-            n_fixed: usize::from(n_classes == 2),
-            alpha,
-        };
+        let present: Vec<usize> = (0..n_classes).collect();
+        let class_weights = vec![1.0, 3.0, 0.5][..n_classes].to_vec();
+        let loss = Loss::new(&data, &rows, &encodings, &present, class_weights, alpha);
         let mut params = params;
         params.truncate(loss.n_params());
         let mut gradient = vec![0.0; params.len()];
