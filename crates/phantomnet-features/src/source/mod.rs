@@ -69,7 +69,7 @@ pub use raw::{raw_lines, read_rows};
 pub use read::{read_events, read_events_as};
 pub use row_json::row_as_json;
 pub use standard_input::StandardInput;
-pub use stream::{EventStream, RawBatch};
+pub use stream::{EventStream, RawBatch, plain_text};
 pub use survey::{ColumnSummary, Summary};
 pub use zeek::ZeekLayout;
 

@@ -14,7 +14,6 @@ use crate::source::foreign::{Foreign, foreign_format, unmarked_utf16};
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
 use crate::source::path::{Named, by_name};
-use crate::source::progress::Counted;
 use crate::source::sniff::{self, sniff};
 use crate::source::utf16::Utf16;
 use crate::source::zeek::is_zeek;
@@ -173,6 +172,35 @@ fn format_of(path: &Path, head: &[u8]) -> Format {
     }
 }
 
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Compression {
+    Gzip,
+    Bzip2,
+    Zstd,
+}
+
+impl Compression {
+    /// By the first 4 bytes.
+    pub(crate) fn of(magic: &[u8]) -> Option<Self> {
+        match magic {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [b'B', b'Z', b'h', ..] => Some(Self::Bzip2),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+}
+
+/// The encoding that a byte order mark of UTF-16 says.
+pub(crate) fn utf16_mark(magic: &[u8]) -> Option<Encoding> {
+    match magic {
+        [0xff, 0xfe, ..] => Some(Encoding::Utf16Le),
+        [0xfe, 0xff, ..] => Some(Encoding::Utf16Be),
+        _ => None,
+    }
+}
+
 /// The decompressed content of a file as UTF-8.
 #[derive(Debug)]
 pub(crate) struct Content {
@@ -208,38 +236,38 @@ impl Content {
             .map_err(open)
     }
 
-    fn new(mut file: Counted<File>, max_bytes: u64, encoding: Option<Encoding>) -> io::Result<Self> {
+    /// The content of what is not a file.
+    pub(crate) fn new(
+        mut raw: impl Read + Send + 'static,
+        max_bytes: u64,
+        encoding: Option<Encoding>,
+    ) -> io::Result<Self> {
         let mut magic = Vec::new();
-        file.by_ref().take(4).read_to_end(&mut magic)?;
-        let is_gzip = magic.starts_with(b"\x1f\x8b");
-        let is_bzip2 = magic.starts_with(b"BZh");
-        let is_zstd = magic.starts_with(b"\x28\xb5\x2f\xfd");
-        let utf16 = magic.get(..2).map(|mark| (mark == b"\xff\xfe", mark == b"\xfe\xff"));
-        let raw = Cursor::new(magic).chain(file);
+        raw.by_ref().take(4).read_to_end(&mut magic)?;
+        let compression = Compression::of(&magic);
+        let utf16 = utf16_mark(&magic);
+        let raw = Cursor::new(magic).chain(raw);
         let buffered = |raw| BufReader::with_capacity(BUFFER_BYTES, raw);
-        let inner: Box<dyn Read + Send> = if is_gzip {
-            Box::new(Pieces::of(flate2::bufread::MultiGzDecoder::new(buffered(raw))))
-        } else if is_bzip2 {
-            Box::new(Pieces::of(bzip2::bufread::MultiBzDecoder::new(buffered(raw))))
-        } else if is_zstd {
-            Box::new(Pieces::of(zstd::stream::read::Decoder::with_buffer(buffered(raw))?))
-        } else {
-            Box::new(raw)
+        let inner: Box<dyn Read + Send> = match compression {
+            Some(Compression::Gzip) => Box::new(Pieces::of(flate2::bufread::MultiGzDecoder::new(buffered(raw)))),
+            Some(Compression::Bzip2) => Box::new(Pieces::of(bzip2::bufread::MultiBzDecoder::new(buffered(raw)))),
+            Some(Compression::Zstd) => Box::new(Pieces::of(zstd::stream::read::Decoder::with_buffer(buffered(raw))?)),
+            None => Box::new(raw),
         };
         let metered = Metered { inner, digest: blake3::Hasher::new(), n_bytes: 0, max_bytes, failed: None };
         let text = match (encoding, utf16) {
             (Some(Encoding::Latin1), _) => Encoded::Latin1(Latin1::new(metered, char::from)),
             (Some(Encoding::Windows1252), _) => Encoded::Latin1(Latin1::new(metered, windows_1252)),
             (Some(Encoding::Utf8), _) => Encoded::Plain(metered),
-            (Some(Encoding::Utf16Be), _) | (_, Some((_, true))) => {
+            (Some(Encoding::Utf16Be), _) | (_, Some(Encoding::Utf16Be)) => {
                 Encoded::Utf16(Utf16::new(metered, u16::from_be_bytes))
             }
-            (Some(Encoding::Utf16 | Encoding::Utf16Le), _) | (_, Some((true, _))) => {
+            (Some(Encoding::Utf16 | Encoding::Utf16Le), _) | (_, Some(_)) => {
                 Encoded::Utf16(Utf16::new(metered, u16::from_le_bytes))
             }
-            _ => Encoded::Plain(metered),
+            (None, None) => Encoded::Plain(metered),
         };
-        Ok(Self { text, is_compressed: is_gzip || is_zstd || is_bzip2 })
+        Ok(Self { text, is_compressed: compression.is_some() })
     }
 
     /// The same from a byte of the text on, where that can be had without reading what is before: of a file that is neither

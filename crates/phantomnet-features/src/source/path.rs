@@ -42,11 +42,12 @@ pub(crate) fn by_name(path: &Path) -> Named {
 /// The files that paths stand for, in the order of the paths and sorted by name within each.
 ///
 /// A path is a file, a folder, whose files with the extension of a log are meant (not hidden ones, and not those in folders below it), or
-/// a pattern with `*`, `?`, `[...]` or `**`. A file that is named twice comes once.
+/// a pattern with `*`, `?`, `[...]` or `**`. A file that is named twice comes once. Also what a person should know: a sentence for each
+/// such file, and for each folder of which something is left out.
 ///
 /// # Errors
 /// When a path does not exist, or stands for no file.
-pub fn expand_paths(paths: &[String]) -> Result<Vec<PathBuf>, SourceError> {
+pub fn expand_paths(paths: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
     if paths.is_empty() {
         return Err(SourceError::NoPaths);
     }
@@ -55,7 +56,7 @@ pub fn expand_paths(paths: &[String]) -> Result<Vec<PathBuf>, SourceError> {
     for path in paths {
         files.extend(expansion.of(path)?);
     }
-    Ok(files)
+    Ok((files, expansion.warnings))
 }
 
 /// Tells which files paths stand for, each once.

@@ -280,7 +280,7 @@ mod tests {
             return;
         }
         let pattern = folder.join(pattern).to_str().unwrap().to_owned();
-        for path in expand_paths(&[pattern]).unwrap() {
+        for path in expand_paths(&[pattern]).unwrap().0 {
             let content = Content::open(&path, &ReadOptions::default(), None).unwrap();
             let mut head = Vec::new();
             content.take(HEAD_BYTES as u64).read_to_end(&mut head).unwrap();

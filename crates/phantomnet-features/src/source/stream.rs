@@ -10,8 +10,10 @@ use crate::source::columns::{Columns, Plan, convert};
 use crate::source::decode::{Decoder, Span};
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
-use crate::source::layout::{Layout, NoLayout, read_layout};
-use crate::source::open::{Content, Head};
+use crate::source::foreign::{Foreign, foreign_format};
+use crate::source::latin1::Encoding;
+use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
+use crate::source::open::{Compression, Content, Head, utf16_mark};
 use crate::source::row::{Names, Source};
 use crate::source::sniff::sniff;
 use crate::source::text::{Next, Text};
@@ -19,6 +21,9 @@ use crate::source::{Format, ReadOptions};
 
 /// Longest header of a stream.
 const MAX_HEADER_BYTES: usize = 16 << 20;
+
+/// Beginning of a stream in which a line is waited for.
+const MAX_FIRST_LINE_BYTES: usize = 1 << 20;
 
 /// Bytes of records after which a batch ends, so that its columns of text stay small.
 const MAX_BATCH_BYTES: usize = 64 << 20;
@@ -75,7 +80,8 @@ impl EventStream<Box<dyn BufRead + Send>> {
 }
 
 impl<R: BufRead> EventStream<R> {
-    /// Reads plain UTF-8 text with LF or CRLF line ends, such as standard input; waits for the first line.
+    /// Reads UTF-8 text, such as standard input made [`plain_text`]; waits for the first line. Lines end by CR alone if there is no
+    /// LF in the first MiB.
     ///
     /// The format is `options.format`, else told from what has arrived by then.
     ///
@@ -86,14 +92,20 @@ impl<R: BufRead> EventStream<R> {
         let mut text = Text::new(reader, b'\n', options.max_line_bytes);
         let failed = |source| SourceError::Stream { line: 0, source };
         let has_line = |text: &[u8]| text.trim_ascii_start().contains(&b'\n');
-        while !text.ended() && !has_line(text.arrived()) && text.arrived().len() < MAX_HEADER_BYTES {
+        while !text.ended() && !has_line(text.arrived()) && text.arrived().len() < MAX_FIRST_LINE_BYTES {
             text.fill().map_err(failed)?;
         }
+        if let Some(Foreign { what, advice, .. }) = foreign_format(text.arrived()).filter(|_| options.format.is_none())
+        {
+            return Err(SourceError::Unsupported { path: name, what, advice });
+        }
+        let terminator = terminator_of(text.arrived());
+        text = text.ended_by(terminator);
         if text.arrived().starts_with(b"\xef\xbb\xbf") {
             text.consume(3);
         }
         let mut format = options.format.unwrap_or_else(|| sniff(text.arrived()));
-        let first = text.arrived().split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii();
+        let first = text.arrived().split(|&b| b == terminator).next().unwrap_or_default().trim_ascii();
         let first = String::from_utf8_lossy(first);
         // One column looks like one payload a line, but for its header.
         if options.format.is_none() && format == Format::Lines && is_of(schema)(first.trim_matches('"')) {
@@ -104,7 +116,7 @@ impl<R: BufRead> EventStream<R> {
         }
         let begun = loop {
             let n_bytes = text.arrived().len();
-            match read_layout(text.arrived(), text.ended(), format, b'\n', options, &is_of(schema)) {
+            match read_layout(text.arrived(), text.ended(), format, terminator, options, &is_of(schema)) {
                 Ok(begun) => break Some(begun),
                 Err(NoLayout::Empty) => break None,
                 Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: name, reason }),
@@ -121,8 +133,8 @@ impl<R: BufRead> EventStream<R> {
             let layout = Layout::JsonLines;
             return Ok(Self { text, decoder: None, layout, schema, warnings: Vec::new(), reject_misfits });
         };
-        let lines = memchr::memchr_iter(b'\n', &text.arrived()[..begun.start]).count() as u64;
-        let decoder = Decoder::new(&begun.layout, b'\n', options.max_line_bytes, names, &[]).after_lines(lines);
+        let lines = memchr::memchr_iter(terminator, &text.arrived()[..begun.start]).count() as u64;
+        let decoder = Decoder::new(&begun.layout, terminator, options.max_line_bytes, names, &[]).after_lines(lines);
         text.consume(begun.start);
         let (layout, warnings) = (begun.layout, begun.warnings);
         Ok(Self { text, decoder: Some(decoder), layout, schema, warnings, reject_misfits })
@@ -197,6 +209,25 @@ impl<R: BufRead> EventStream<R> {
             .expect("arrays are as long as the table and of the schema's types");
         Ok(Some(RawBatch { batch, lines, places, rejected, n_unparsed }))
     }
+}
+
+/// Text that arrives bit by bit as plain UTF-8: decompressed, by its first bytes, and decoded from `options.encoding` or from UTF-16
+/// with a byte order mark. What is plain is given back as it is.
+///
+/// # Errors
+/// `Stream` when its beginning cannot be read.
+pub fn plain_text(
+    mut reader: impl BufRead + Send + 'static,
+    options: &ReadOptions,
+) -> Result<Box<dyn BufRead + Send>, SourceError> {
+    let failed = |source| SourceError::Stream { line: 0, source };
+    let first = reader.fill_buf().map_err(failed)?;
+    let is_encoded = options.encoding.is_some_and(|encoding| encoding != Encoding::Utf8);
+    if Compression::of(first).is_none() && utf16_mark(first).is_none() && !is_encoded {
+        return Ok(Box::new(reader));
+    }
+    let content = Content::new(reader, options.max_file_bytes, options.encoding).map_err(failed)?;
+    Ok(Box::new(BufReader::with_capacity(1 << 16, content)))
 }
 
 fn is_of(schema: &EventSchema) -> impl Fn(&str) -> bool {

@@ -89,6 +89,12 @@ impl<R: BufRead> Text<R> {
         self.base + span.start as u64
     }
 
+    /// The same, whose lines end otherwise.
+    pub(crate) fn ended_by(mut self, terminator: u8) -> Self {
+        self.terminator = terminator;
+        self
+    }
+
     /// The same, whose first byte is that of a longer text.
     pub(crate) fn begun_at(mut self, offset: u64) -> Self {
         self.base = offset;

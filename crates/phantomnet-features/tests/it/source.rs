@@ -774,6 +774,34 @@ fn a_stream_gives_what_has_arrived() {
     assert!(stream.next_batch(100).unwrap().is_none());
 }
 
+/// What `predict` reads of a pipe is what it reads of the file.
+#[test]
+fn streams_are_decompressed_and_decoded() {
+    let content = "a,b\n1,caf\u{e9}\n2,\"x\ny\"\n";
+    let model = schema(&[("a", ColumnType::Integer), ("b", ColumnType::Text)]);
+    let utf16: Vec<u8> = format!("\u{feff}{content}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let latin1: Vec<u8> = content.chars().map(|c| c as u8).collect();
+    let options = |encoding| ReadOptions { encoding, ..ReadOptions::default() };
+    for (bytes, encoding) in [
+        (content.as_bytes().to_vec(), None),
+        (gzip(content.as_bytes()), None),
+        (bzip2(content.as_bytes()), None),
+        (zstd::encode_all(content.as_bytes(), 3).unwrap(), None),
+        (utf16, None),
+        (latin1, Some(Encoding::Latin1)),
+        (content.replace('\n', "\r").into_bytes(), None),
+    ] {
+        let options = options(encoding);
+        let text = phantomnet_features::plain_text(BufReader::new(std::io::Cursor::new(bytes)), &options).unwrap();
+        let mut stream = EventStream::new(text, &options, &model).unwrap();
+        let batch = stream.next_batch(9).unwrap().unwrap();
+        let found: Vec<String> = rows(&batch.batch).iter().map(|row| row.replace("\\r", "\\n")).collect();
+        assert_eq!(found, [r#"{"a":1,"b":"café"}"#, r#"{"a":2,"b":"x\ny"}"#]);
+    }
+    let capture = EventStream::new(&b"\xd4\xc3\xb2\xa1\x02\0\x04\0"[..], &ReadOptions::default(), &model);
+    assert_eq!(capture.unwrap_err().to_string(), "`-` is a packet capture, which is not read");
+}
+
 /// Nothing is scored as one event because its end, or the array of events in it, has not arrived yet.
 #[rstest]
 #[case("{\n  \"alerts\": [\n    {\"a\": 1},\n    {\n      \"a\": 2\n    }\n  ]\n}\n")]

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use arrow_array::{Array, RecordBatch};
 use phantomnet_features::{
-    DatabaseSource, EventStream, Events, Format, Layout, Place, RejectedLine, expand_paths, read_events_as, row_as_json,
+    DatabaseSource, EventStream, Events, Format, Layout, Place, RejectedLine, expand_paths, plain_text, read_events_as,
+    row_as_json,
 };
 use phantomnet_score::{Scorer, Scores};
 
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     options.keep_extra = true;
     if args.data.is_empty() || args.data == ["-"] {
         let reader = BufReader::with_capacity(1 << 16, std::io::stdin());
+        let reader = plain_text(reader, &options).map_err(source_failure)?;
         let stream = EventStream::new(reader, &options, &scorer.event_schema()).map_err(source_failure)?;
         prediction.stream(stream, "-")?;
     } else {
@@ -43,7 +45,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
                 read_events_as(std::slice::from_ref(&url), &options, &scorer.event_schema()).map_err(source_failure)?;
             prediction.events(&events, &events.origin.files[0].path.display().to_string())?;
         }
-        let paths = if files.is_empty() { Vec::new() } else { expand_paths(&files).map_err(source_failure)? };
+        let (paths, warnings) =
+            if files.is_empty() { Default::default() } else { expand_paths(&files).map_err(source_failure)? };
+        warnings.iter().for_each(|warning| terminal::warn(warning));
         for path in paths {
             let name = path.display().to_string();
             if options.format == Some(Format::Parquet) || is_parquet(&path) {

@@ -197,7 +197,7 @@ pub struct Deployment {
 /// Whether the files named by flags are among those that the file names, so that what it says of them holds.
 fn names_the_same_files(file: &Layer, flags: &Layer) -> bool {
     let files = |layer: &Layer| -> Option<Vec<std::path::PathBuf>> {
-        let found = phantomnet_features::expand_paths(&layer.paths()?).ok()?;
+        let (found, _) = phantomnet_features::expand_paths(&layer.paths()?).ok()?;
         found.iter().map(|path| path.canonicalize().ok()).collect()
     };
     let (Some(described), Some(named)) = (files(file), files(flags)) else { return false };
