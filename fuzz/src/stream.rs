@@ -63,7 +63,7 @@ pub fn check_stream(bytes: &[u8], size: usize, options: &ReadOptions, schema: &E
     match whole {
         Ok(reading) => {
             let records = reading.records.iter().map(|(&offset, record)| (offset, record.outcome())).collect();
-            check_accounts(bytes, b'\n', &reading.layout, &records);
+            check_accounts(bytes, terminator_of(bytes), &reading.layout, &records);
             check_decoder(&reading, schema);
         }
         Err(message) => assert_printable(&message),
@@ -108,6 +108,11 @@ fn read(
         }
     }
     Ok(Reading { layout: stream.layout().clone(), records })
+}
+
+/// What ends lines: CR where there is no LF.
+fn terminator_of(bytes: &[u8]) -> u8 {
+    if bytes.contains(&b'\r') && !bytes.contains(&b'\n') { b'\r' } else { b'\n' }
 }
 
 /// Physical lines by number from 1, without their ends and without a byte order mark.

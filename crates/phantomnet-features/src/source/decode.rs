@@ -380,7 +380,7 @@ impl Decoder {
     /// An object; what stands between objects is blank, commas and brackets.
     fn json(&mut self, text: &[u8], at: usize, ended: bool) -> Step {
         let Fields::Json { flattener, in_document } = &mut self.fields else { return Step::Nothing(at) };
-        let mut start = at;
+        let (mut start, mut is_pending) = (at, false);
         loop {
             start = json::blanks(text, start);
             match text.get(start) {
@@ -389,8 +389,10 @@ impl Decoder {
                 // What else the object around the records says of them.
                 Some(b'"') if *in_document => match json::member(text, start) {
                     Ok(next) => start = next,
-                    Err(JsonError::Incomplete) if !ended => break,
-                    Err(_) => break,
+                    Err(error) => {
+                        is_pending = error == JsonError::Incomplete && !ended;
+                        break;
+                    }
                 },
                 _ => break,
             }
@@ -398,6 +400,9 @@ impl Decoder {
         // Mostly a single line end.
         self.line += text[at..start].iter().filter(|&&byte| byte == self.terminator).count() as u64;
         let Some(&first) = text.get(start) else { return Step::Nothing(start) };
+        if is_pending {
+            return Step::Pending(start);
+        }
         let limit = text.len().min(start.saturating_add(self.max_record_bytes));
         let outcome = if first == b'{' {
             flattener.flatten(&text[..limit], start, &mut self.names, &mut self.row)

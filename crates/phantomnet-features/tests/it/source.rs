@@ -806,6 +806,7 @@ fn streams_are_decompressed_and_decoded() {
 #[rstest]
 #[case("{\n  \"alerts\": [\n    {\"a\": 1},\n    {\n      \"a\": 2\n    }\n  ]\n}\n")]
 #[case("{\"n\":1,\"events\":[\n{\"a\":1},\n{\"a\":2}\n]}")]
+#[case("{\"events\":[\n{\"a\":1},\n{\"a\":2}\n],\n\"total\":\n2,\n\"by\": {\n\"x\": [1,\n2]\n}\n}\n")]
 #[case("[\n  {\n    \"a\": 1\n  },\n  {\n    \"a\": 2\n  }\n]\n")]
 #[case("{\n\"a\":1\n}\n{\n\"a\":2\n}\n")]
 fn documents_may_arrive_in_pieces(#[case] content: &str, #[values(1, 7, 1000)] capacity: usize) {
