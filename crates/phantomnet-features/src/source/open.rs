@@ -105,7 +105,9 @@ impl Head {
             return Ok(head);
         }
         let header = |reason| SourceError::Header { path: path.to_path_buf(), reason };
-        match read_layout(&text[mark..], is_all, format, terminator, options, known) {
+        // What a damaged file does not give will not come.
+        let has_ended = text.len() < HEAD_BYTES;
+        match read_layout(&text[mark..], has_ended, format, terminator, options, known) {
             Ok(begun) => {
                 head.start = (mark + begun.start) as u64;
                 head.layout = Some(begun.layout);

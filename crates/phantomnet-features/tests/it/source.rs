@@ -535,6 +535,27 @@ fn what_can_be_read_of_a_truncated_file_is() {
     );
 }
 
+/// Nothing of it is taken for a header that is too long.
+#[rstest]
+#[case("{\n  \"a\": 1\n}\n{\n  \"a\": 2\n}\n")]
+#[case("{\"events\": [\n{\"a\": 1},\n{\"a\": 2}]}\n")]
+#[case("[\n{\"a\": 1},\n{\"a\": 2}]\n")]
+fn a_small_file_may_be_cut_anywhere(#[case] content: &str) {
+    // Stored, so that what is before the cut can be read.
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(content.as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
+    for n in 0..whole.len() {
+        let files = Files::new(&[("a.json.gz", &whole[..n])]);
+        match files.read(&["a.json.gz"], &options) {
+            Ok(events) => assert!((1..=2).contains(&events.batch.num_rows()), "{n}"),
+            Err(SourceError::NoEvents { .. }) => {}
+            Err(error) => panic!("{n}: {error}"),
+        }
+    }
+}
+
 #[test]
 fn a_bomb_is_not_unpacked() {
     let bomb = gzip(&b"x\n".repeat(5 << 20));
