@@ -36,6 +36,8 @@ pub(crate) enum BlockKind {
 pub(crate) struct Cutter<R> {
     reader: R,
     terminator: u8,
+    /// Byte after which lines longer than a block may be cut.
+    within_lines: Option<u8>,
     block_bytes: usize,
     max_record_bytes: usize,
     /// Begins with what has been read and not given yet; the rest is there to be read into.
@@ -59,7 +61,14 @@ impl<R: Read> Cutter<R> {
     pub(crate) fn new(reader: R, terminator: u8, block_bytes: usize, max_record_bytes: usize) -> Self {
         let block_bytes = block_bytes.max(1);
         let (buffer, n_carried, given, state) = (Vec::new(), 0, 0, State::Reading);
-        Self { reader, terminator, block_bytes, max_record_bytes, buffer, n_carried, given, state }
+        let within_lines = None;
+        Self { reader, terminator, within_lines, block_bytes, max_record_bytes, buffer, n_carried, given, state }
+    }
+
+    /// Cuts lines that are longer than a block after this byte, too.
+    pub(crate) fn within_lines(mut self, byte: Option<u8>) -> Self {
+        self.within_lines = byte;
+        self
     }
 
     pub(crate) fn into_reader(self) -> R {
@@ -77,7 +86,10 @@ impl<R: Read> Cutter<R> {
                 self.fill()?;
                 continue;
             }
-            let cut = memrchr(self.terminator, self.carried()).map(|i| i + 1);
+            // Where objects stand side by side, a line may be as long as the file.
+            let within = self.within_lines.filter(|_| self.state == State::Reading);
+            let cut = memrchr(self.terminator, self.carried());
+            let cut = cut.or_else(|| memrchr(within?, self.carried())).map(|i| i + 1);
             match (&self.state, cut) {
                 (State::Done, _) => return Ok(None),
                 (State::Ended, _) => {

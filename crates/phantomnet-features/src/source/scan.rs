@@ -13,7 +13,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use arrow_array::ArrayRef;
 
-use crate::source::ReadOptions;
 use crate::source::blocks::{Block, BlockKind, Cutter};
 use crate::source::decode::{Decoder, Step};
 use crate::source::error::SourceError;
@@ -21,6 +20,7 @@ use crate::source::excerpt::excerpt;
 use crate::source::open::{Content, Head};
 use crate::source::parquet;
 use crate::source::row::{Names, Row, Source};
+use crate::source::{Format, ReadOptions};
 
 /// Blocks of one file that are being worked on at most.
 const BLOCKS_IN_FLIGHT: usize = 4;
@@ -296,7 +296,10 @@ fn read_blocks(
 ) -> Result<FileEnd, SourceError> {
     let failed = |source| SourceError::Read { path: head.path.clone(), n_rows: 0, source };
     let content = Content::open(&head.path, options, head.encoding)?;
-    let mut cutter = Cutter::new(content, head.terminator, options.block_bytes, options.max_line_bytes);
+    // A cut inside of an object is no harm: it goes on in the next block.
+    let within = (head.format == Format::JsonLines).then_some(b'}');
+    let cutter = Cutter::new(content, head.terminator, options.block_bytes, options.max_line_bytes);
+    let mut cutter = cutter.within_lines(within);
     let mut damage = None;
     let mut n_header = head.start as usize;
     let mut spare = Vec::new();
@@ -487,6 +490,12 @@ impl<'a, V: Visit> Join<'a, V> {
             decoded = self.decode(&bytes[start..], ended);
         }
         self.rest = bytes[start..].to_vec();
+        if !ended && self.rest.len() > self.options.max_line_bytes.saturating_add(self.options.block_bytes) {
+            // No record is as long, so that its line is broken, and may go on for ever.
+            let rest = std::mem::take(&mut self.rest);
+            let decoded = self.decode(&rest, true);
+            return self.give(&rest, decoded, true, gather);
+        }
         Ok(())
     }
 

@@ -535,6 +535,35 @@ fn what_can_be_read_of_a_truncated_file_is() {
     );
 }
 
+/// Exports are one line, however long they are: its records are what is bounded.
+#[rstest]
+#[case("[", ", ", "]", 200)]
+#[case("{\"total\": 200, \"alerts\": [", ",", "], \"more\": false}", 200)]
+#[case("", "", "", 200)]
+fn a_line_of_many_objects_has_no_bound(
+    #[case] before: &str,
+    #[case] between: &str,
+    #[case] after: &str,
+    #[case] n: usize,
+) {
+    let objects: Vec<String> = (0..n).map(|i| format!("{{\"a\":{i},\"b\":{{\"c\":\"}}{{\"}}}}")).collect();
+    for (block_bytes, end) in [(16, ""), (100, "\n"), (1 << 20, "")] {
+        let content = format!("{before}{}{after}{end}", objects.join(between));
+        let files = Files::new(&[("a.json", content.as_bytes())]);
+        let options = ReadOptions { block_bytes, max_line_bytes: 100, ..ReadOptions::default() };
+        let events = files.read(&["a.json"], &options).unwrap();
+        assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (n, 0), "{block_bytes}");
+        assert_eq!(rows(&events.batch)[n - 1], format!(r#"{{"a":{},"b.c":"}}{{"}}"#, n - 1));
+    }
+    // What is broken costs a bounded part of the line.
+    let broken = objects.join(between).replacen("\"a\":20,", "\"a\":!,", 1);
+    let content = format!("{before}{broken}{after}");
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let options = ReadOptions { block_bytes: 16, max_line_bytes: 100, max_rejected: 1.0, ..ReadOptions::default() };
+    let events = files.read(&["a.json"], &options).unwrap();
+    assert!(events.batch.num_rows() > n - 20 && events.origin.rejected.n > 0, "{}", events.batch.num_rows());
+}
+
 /// Nothing of it is taken for a header that is too long.
 #[rstest]
 #[case("{\n  \"a\": 1\n}\n{\n  \"a\": 2\n}\n")]
