@@ -160,7 +160,10 @@ fn expand_one(text: &str) -> Result<(Vec<PathBuf>, Option<LeftOut>), SourceError
     if !text.contains(['*', '?', '[']) {
         return Err(SourceError::NotFound { path });
     }
-    let matches = glob::glob(text).map_err(|source| SourceError::Pattern { pattern: text.to_owned(), source })?;
+    // As in the shell, `*` means no hidden file: checkpoints of notebooks and the like are copies of others.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let matches =
+        glob::glob_with(text, options).map_err(|source| SourceError::Pattern { pattern: text.to_owned(), source })?;
     let mut files = Vec::new();
     for found in matches {
         let file =

@@ -423,6 +423,11 @@ fn what_a_folder_leaves_out_is_told() {
     assert_eq!(rows(&events.batch), [r#"{"a":3,"b":4}"#, r#"{"a":1,"b":2}"#]);
     let [warning] = events.origin.warnings.as_slice() else { panic!("{:?}", events.origin.warnings) };
     assert!(warning.contains("are left out: 2 files without the extension of a log, such as `core`;"), "{warning}");
+    std::fs::write(files.path(".hidden.csv"), "a,b\n5,6\n").unwrap();
+    let visible = read_events(&[files.path("*.csv*")], &ReadOptions::default()).unwrap();
+    assert_eq!(rows(&visible.batch), [r#"{"a":3,"b":4}"#]);
+    let hidden = read_events(&[files.path(".hidden.csv")], &ReadOptions::default()).unwrap();
+    assert_eq!(rows(&hidden.batch), [r#"{"a":5,"b":6}"#]);
     std::fs::create_dir(files.path("below")).unwrap();
     std::fs::remove_file(files.path("core")).unwrap();
     let events = read_events(&[folder], &ReadOptions::default()).unwrap();

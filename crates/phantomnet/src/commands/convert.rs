@@ -43,6 +43,9 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
     if converted.rejected.n > 0 {
         let lines = rejected_jsonl(&converted.files, &converted.rejected);
         std::fs::write(&rejected, lines).map_err(|source| Failure::of_writing(&rejected, source))?;
+    } else {
+        // That of the file which was replaced, if there is one.
+        let _ = std::fs::remove_file(&rejected);
     }
     let n_bytes: u64 = converted.files.iter().map(|file| file.n_bytes).sum();
     if args.common.json {
