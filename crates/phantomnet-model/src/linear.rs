@@ -39,16 +39,6 @@ impl Encoding {
         encodings.iter().map(Self::n_terms).sum()
     }
 
-    /// Writes the terms of row `x` to `out`, which is [`total`](Self::total) long.
-    pub fn encode_row(encodings: &[Self], x: &[f32], out: &mut [f64]) {
-        out.fill(0.0);
-        let mut at = 0;
-        for (encoding, &value) in encodings.iter().zip(x) {
-            encoding.for_each_term(value, |term, weight| out[at + term] = weight);
-            at += encoding.n_terms();
-        }
-    }
-
     /// Calls `f` with index and value of each term of `value` that may not be 0: one at most.
     pub fn for_each_term(&self, value: f32, mut f: impl FnMut(usize, f64)) {
         if value.is_nan() {
@@ -170,6 +160,17 @@ mod tests {
         Linear::new(encodings, vec![0.0, 0.5, 0.0, -1.0, 0.0, 0.25, 0.0, 3.0], vec![0.0, 0.125]).unwrap()
     }
 
+    /// The terms of a row, those that are 0 included.
+    fn encoded(encodings: &[Encoding], x: &[f32]) -> Vec<f64> {
+        let mut out = vec![0.0; Encoding::total(encodings)];
+        let mut at = 0;
+        for (encoding, &value) in encodings.iter().zip(x) {
+            encoding.for_each_term(value, |term, weight| out[at + term] = weight);
+            at += encoding.n_terms();
+        }
+        out
+    }
+
     #[test]
     fn two_classes_are_a_sigmoid() {
         let model = model();
@@ -191,9 +192,7 @@ mod tests {
 
     #[test]
     fn rows_are_encoded_feature_by_feature() {
-        let mut out = [9.0; 4];
-        Encoding::encode_row(&model().encodings, &[10.0, 2.0], &mut out);
-        assert_eq!(out, [2.0, 0.0, 0.0, 1.0]);
+        assert_eq!(encoded(&model().encodings, &[10.0, 2.0]), [2.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]

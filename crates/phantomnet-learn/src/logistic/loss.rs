@@ -73,7 +73,7 @@ impl<'a> Loss<'a> {
     ///
     /// With row weights `w_i` that sum to `w`: `(Σ w_i · −ln p_i + alpha / 2 · |weights|²) / w`, where `p_i` is the softmax
     /// of the row's logits at its class. O(values · classes).
-    pub(super) fn evaluate(&self, params: &[f64], mut gradient: Option<&mut [f64]>) -> f64 {
+    pub(super) fn evaluate(&self, params: &[f64], gradient: &mut [f64]) -> f64 {
         let n_free = self.n_free();
         let (weights, intercepts) = params.split_at(self.n_terms * n_free);
         let mut logits = vec![0.0; self.class_weights.len()];
@@ -105,26 +105,22 @@ impl<'a> Loss<'a> {
                 loss += row_weight * (sum.ln() - of_label);
                 total += row_weight;
 
-                if let Some(gradient) = &mut gradient {
-                    let (of_weights, of_intercepts) = gradient.split_at_mut(weights.len());
-                    let errors = &mut logits;
-                    errors.iter_mut().for_each(|p| *p *= row_weight / sum);
-                    errors[label] -= row_weight;
-                    let errors = &errors[self.n_fixed..];
-                    for &(term, x) in terms {
-                        let of_term = &mut of_weights[term * n_free..][..n_free];
-                        of_term.iter_mut().zip(errors).for_each(|(g, error)| *g += x * error);
-                    }
-                    of_intercepts.iter_mut().zip(errors).for_each(|(g, error)| *g += error);
+                let (of_weights, of_intercepts) = gradient.split_at_mut(weights.len());
+                let errors = &mut logits;
+                errors.iter_mut().for_each(|p| *p *= row_weight / sum);
+                errors[label] -= row_weight;
+                let errors = &errors[self.n_fixed..];
+                for &(term, x) in terms {
+                    let of_term = &mut of_weights[term * n_free..][..n_free];
+                    of_term.iter_mut().zip(errors).for_each(|(g, error)| *g += x * error);
                 }
+                of_intercepts.iter_mut().zip(errors).for_each(|(g, error)| *g += error);
             }
         }
-        if let Some(gradient) = gradient {
-            for (g, weight) in gradient.iter_mut().zip(weights) {
-                *g += self.alpha * weight;
-            }
-            gradient.iter_mut().for_each(|g| *g /= total);
+        for (g, weight) in gradient.iter_mut().zip(weights) {
+            *g += self.alpha * weight;
         }
+        gradient.iter_mut().for_each(|g| *g /= total);
         let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
         (loss + self.alpha / 2.0 * squares) / total
     }

@@ -104,7 +104,7 @@ impl LogisticRegression {
         let (params, n_iter) = self.minimise(&loss, cx)?;
 
         let mut gradient = vec![0.0; params.len()];
-        loss.evaluate(&params, Some(&mut gradient));
+        loss.evaluate(&params, &mut gradient);
         let length = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
         if !length.is_finite() {
             let learner = self.name().to_owned();
@@ -165,7 +165,7 @@ impl Stoppable<'_> {
                 return Err(LearnError::Stopped.into());
             }
             let mut gradient = vec![0.0; params.len()];
-            let loss = self.loss.evaluate(params, Some(&mut gradient));
+            let loss = self.loss.evaluate(params, &mut gradient);
             self.last.replace(Evaluated { params: params.to_vec(), loss, gradient });
         }
         Ok(self.last.borrow())

@@ -134,12 +134,12 @@ proptest! {
         let mut params = params;
         params.truncate(loss.n_params());
         let mut gradient = vec![0.0; params.len()];
-        loss.evaluate(&params, Some(&mut gradient));
+        loss.evaluate(&params, &mut gradient);
         for (i, slope) in gradient.iter().enumerate() {
             let at = |step: f64| {
                 let mut params = params.clone();
                 params[i] += step;
-                loss.evaluate(&params, None)
+                loss.evaluate(&params, &mut vec![0.0; params.len()])
             };
             prop_assert!((slope - (at(1e-5) - at(-1e-5)) / 2e-5).abs() < 1e-7);
         }
