@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -15,6 +15,10 @@ use crate::signals::StopSignal;
 
 /// Files of the process that are not whole yet.
 static PARTIAL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn partial_files() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    PARTIAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The folder that holds all temporary files of the process, copies of events among them; dropped, it is removed.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ impl TemporaryFolder {
                 if !StopSignal::is_armed() {
                     // That not all of it could be removed keeps nobody from ending.
                     let _ = std::fs::remove_dir_all(&path);
-                    for partial in &*PARTIAL.lock().unwrap_or_else(PoisonError::into_inner) {
+                    for partial in &*partial_files() {
                         let _ = std::fs::remove_file(partial);
                     }
                     let _ = emulate_default_handler(signal);
@@ -58,7 +62,7 @@ impl PartialFile {
     pub(crate) fn new(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
-        PARTIAL.lock().unwrap_or_else(PoisonError::into_inner).insert(partial.clone());
+        partial_files().insert(partial.clone());
         Self { partial, path: path.to_owned() }
     }
 
@@ -80,6 +84,6 @@ impl Drop for PartialFile {
     fn drop(&mut self) {
         // Not there where it was finished, or never made.
         let _ = std::fs::remove_file(&self.partial);
-        PARTIAL.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.partial);
+        partial_files().remove(&self.partial);
     }
 }
