@@ -1,17 +1,20 @@
 //! Files that are neither text nor Parquet, told by how they begin.
 
+use std::path::Path;
+
 use crate::source::latin1::Encoding;
+use crate::source::{ReadOptions, SourceError};
 
 /// A format that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Foreign {
+struct Foreign {
     /// Bytes that such files hold, and where.
     magic: &'static [u8],
     at: usize,
     /// Its name, with its article.
-    pub(crate) what: &'static str,
+    what: &'static str,
     /// What to do instead.
-    pub(crate) advice: &'static str,
+    advice: &'static str,
 }
 
 const CAPTURE: &str =
@@ -51,12 +54,22 @@ const FOREIGN: &[Foreign] = &[
 ];
 
 /// The format that is not read, of a file that begins so. Short magic words of letters count only if binary bytes follow.
-pub(crate) fn foreign_format(head: &[u8]) -> Option<&'static Foreign> {
+fn foreign_format(head: &[u8]) -> Option<&'static Foreign> {
     let is_binary = || head.iter().take(512).any(|&b| b == 0);
     FOREIGN.iter().find(|format| {
         let begins = head.get(format.at..).is_some_and(|head| head.starts_with(format.magic));
         begins && (format.magic.iter().any(|b| !b.is_ascii_graphic() && *b != b' ') || is_binary())
     })
+}
+
+/// Makes sure that what begins so is text or Parquet, unless its format is given.
+pub(crate) fn refuse_foreign(path: &Path, head: &[u8], options: &ReadOptions) -> Result<(), SourceError> {
+    match foreign_format(head) {
+        Some(Foreign { what, advice, .. }) if options.format.is_none() => {
+            Err(SourceError::Unsupported { path: path.to_path_buf(), what, advice })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The encoding of UTF-16 without a byte order mark: of the first units, none is NUL and nine of ten have a NUL on the same side.

@@ -10,7 +10,7 @@ use memchr::{memchr_iter, memrchr};
 
 use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
-use crate::source::foreign::{Foreign, foreign_format, unmarked_utf16};
+use crate::source::foreign::{refuse_foreign, unmarked_utf16};
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
 use crate::source::path::{Named, by_name};
@@ -59,9 +59,7 @@ impl Head {
         let mut encoding = options.encoding;
         let mut content = Content::open(path, options, encoding)?;
         let (mut text, mut is_all) = content.beginning();
-        if let Some(Foreign { what, advice, .. }) = foreign_format(&text).filter(|_| options.format.is_none()) {
-            return Err(SourceError::Unsupported { path: path.to_path_buf(), what, advice });
-        }
+        refuse_foreign(path, &text, options)?;
         if encoding.is_none()
             && let Some(found) = unmarked_utf16(&text[..text.len().min(sniff::HEAD_BYTES)])
         {

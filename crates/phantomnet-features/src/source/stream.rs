@@ -10,7 +10,7 @@ use crate::source::columns::{Columns, Plan, convert};
 use crate::source::decode::{Decoder, Span};
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
-use crate::source::foreign::{Foreign, foreign_format};
+use crate::source::foreign::refuse_foreign;
 use crate::source::latin1::Encoding;
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
 use crate::source::open::{Compression, Content, Head, utf16_mark};
@@ -95,10 +95,7 @@ impl<R: BufRead> EventStream<R> {
         while !text.ended() && !has_line(text.arrived()) && text.arrived().len() < MAX_FIRST_LINE_BYTES {
             text.fill().map_err(failed)?;
         }
-        if let Some(Foreign { what, advice, .. }) = foreign_format(text.arrived()).filter(|_| options.format.is_none())
-        {
-            return Err(SourceError::Unsupported { path: name, what, advice });
-        }
+        refuse_foreign(&name, text.arrived(), options)?;
         let terminator = terminator_of(text.arrived());
         text = text.ended_by(terminator);
         if text.arrived().starts_with(b"\xef\xbb\xbf") {

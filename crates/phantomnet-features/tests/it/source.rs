@@ -53,6 +53,16 @@ fn rows(batch: &RecordBatch) -> Vec<String> {
     (0..batch.num_rows()).map(|row| serde_json::Value::Object(row_as_json(batch, row)).to_string()).collect()
 }
 
+/// All events of a stream, none of which is rejected.
+fn rows_of(stream: &mut EventStream<impl std::io::BufRead>) -> Vec<String> {
+    let mut found = Vec::new();
+    while let Some(batch) = stream.next_batch(100).unwrap() {
+        assert!(batch.rejected.is_empty(), "{:?}", batch.rejected);
+        found.extend(rows(&batch.batch));
+    }
+    found
+}
+
 fn schema(columns: &[(&str, ColumnType)]) -> EventSchema {
     EventSchema::new(columns.iter().map(|&(name, column_type)| (name.to_owned(), column_type)).collect()).unwrap()
 }
@@ -868,12 +878,7 @@ fn documents_may_arrive_in_pieces(#[case] content: &str, #[values(1, 7, 1000)] c
     let model = schema(&[("a", ColumnType::Integer)]);
     let reader = BufReader::with_capacity(capacity, content.as_bytes());
     let mut stream = EventStream::new(reader, &ReadOptions::default(), &model).unwrap();
-    let mut found = Vec::new();
-    while let Some(batch) = stream.next_batch(100).unwrap() {
-        assert!(batch.rejected.is_empty(), "{:?}", batch.rejected);
-        found.extend(rows(&batch.batch));
-    }
-    assert_eq!(found, [r#"{"a":1}"#, r#"{"a":2}"#]);
+    assert_eq!(rows_of(&mut stream), [r#"{"a":1}"#, r#"{"a":2}"#]);
 }
 
 #[test]
@@ -883,12 +888,7 @@ fn remarks_of_a_stream_may_arrive_in_pieces() {
     for capacity in 1..content.len() {
         let reader = BufReader::with_capacity(capacity, content.as_slice());
         let mut stream = EventStream::new(reader, &ReadOptions::default(), &model).unwrap();
-        let mut found = Vec::new();
-        while let Some(batch) = stream.next_batch(100).unwrap() {
-            assert!(batch.rejected.is_empty(), "{:?}", batch.rejected);
-            found.extend(rows(&batch.batch));
-        }
-        assert_eq!(found, [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#], "{capacity}");
+        assert_eq!(rows_of(&mut stream), [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#], "{capacity}");
     }
 }
 
