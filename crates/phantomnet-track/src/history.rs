@@ -8,9 +8,9 @@
 //! What a chain cannot show is one written anew from its first entry by someone who may write all of these tags. Against that,
 //! keep the hash that every change prints, and give it to [`verify`].
 
+mod claim;
+
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,8 +18,10 @@ use sha2::{Digest, Sha256};
 use crate::entities::Tag;
 use crate::error::{Error, Result};
 use crate::names;
-use crate::registry::ModelVersion;
+use crate::registry::{ModelVersion, RegisteredModel};
 use crate::store::Store;
+
+use claim::Claim;
 
 /// Alias of the version that judges.
 pub const CHAMPION: &str = "champion";
@@ -32,10 +34,6 @@ const ENTRY_PREFIX: &str = "phantomnet.history.";
 pub(crate) const ENTRY_TAG: &str = "phantomnet.history";
 /// Digits of a hash in a key.
 const KEY_DIGITS: usize = 16;
-/// Entries of other programs that come in between are made room for this often.
-const MAX_ATTEMPTS: u32 = 20;
-/// How often another program is waited for that has written its entry and not yet its alias.
-const ALIAS_ATTEMPTS: u32 = 5;
 /// Characters of an entry; a tag has 5,000.
 const MAX_ENTRY_CHARS: usize = 4900;
 
@@ -278,70 +276,70 @@ pub fn verify(store: &mut dyn Store, name: &str, heads: &[String]) -> Result<His
 
 /// Records a decision, and makes the champion what it says.
 ///
-/// First the entry, then the alias: what fails in between is seen by [`verify`], and is done by doing it again. Programs that decide
-/// at the same time all get their entries, one after the other.
+/// Programs that decide at the same time do it one after the other. First the entry, then the alias: what fails in between is seen by
+/// [`verify`], and is done by doing it again.
 ///
 /// # Errors
 /// Those of [`crate::Registry`]; [`Error::ChampionChanged`] if the champion is not the one that the decision speaks of any more.
 pub fn record(store: &mut dyn Store, name: &str, decision: Decision, time_ms: i64) -> Result<HistoryEntry> {
-    let entry = append(store, name, decision, time_ms)?;
-    let Decision { version, previous, champion, .. } = entry.decision;
+    loop {
+        let (claim, model) = Claim::take(store, name, claim::LEFT_BEHIND)?;
+        let recorded = record_alone(store, &claim, &model, &decision, time_ms);
+        claim.release(store);
+        if let Some(entry) = recorded? {
+            return Ok(entry);
+        }
+    }
+}
+
+/// [`record`] while no other program does, or nothing if others took the claim away meanwhile.
+fn record_alone(
+    store: &mut dyn Store,
+    claim: &Claim,
+    model: &RegisteredModel,
+    decision: &Decision,
+    time_ms: i64,
+) -> Result<Option<HistoryEntry>> {
+    let &Decision { version, previous, champion, .. } = decision;
+    let name = &model.name;
+    let found = model.aliases.get(CHAMPION).copied();
+    if found != previous {
+        return Err(Error::ChampionChanged { name: name.clone(), expected: previous, found });
+    }
+    let (entry, text) = within_a_tag(entry_after(read(&model.tags, name).entries.last(), name, decision, time_ms)?);
+    let hash = hash_of(&text);
+    let key = key_of(entry.number, &hash);
+    store.tag_registered_model(name, &Tag::new(&key, &text))?;
+    // Of a program that stood still for long, the entry must not stay beside one that was written in its place.
+    if !claim.holds(store)? {
+        store.untag_registered_model(name, &key)?;
+        return Ok(None);
+    }
     if champion != previous {
         match champion {
             Some(champion) => store.set_alias(name, CHAMPION, champion)?,
             None => store.delete_alias(name, CHAMPION)?,
         }
     }
-    match store.tag_model_version(name, version, &Tag::new(ENTRY_TAG, &entry.hash)) {
+    match store.tag_model_version(name, version, &Tag::new(ENTRY_TAG, &hash)) {
         // Deleted meanwhile: the chain has it.
         Err(Error::ModelVersionNotFound { .. }) => {}
         tagged => tagged?,
     }
-    Ok(entry)
+    Ok(Some(HistoryEntry { hash, ..entry }))
 }
 
-/// A store has no call that fails where an entry of this number is there already. So an entry is written under a key with its hash,
-/// which overwrites none, and taken back if another program's is there beside it: of two, the one written later sees both.
-fn append(store: &mut dyn Store, name: &str, decision: Decision, time_ms: i64) -> Result<HistoryEntry> {
-    for attempt in 0..MAX_ATTEMPTS {
-        let model = store.registered_model(name)?;
-        let champion = model.aliases.get(CHAMPION).copied();
-        if champion != decision.previous {
-            return Err(Error::ChampionChanged { name: name.to_owned(), expected: decision.previous, found: champion });
-        }
-        let last = read(&model.tags, name).entries.pop();
-        // Another program writes its entry, and then the alias. Where nobody is about to, the alias was changed without a record.
-        if attempt < ALIAS_ATTEMPTS && last.as_ref().is_some_and(|last| last.decision.champion != champion) {
-            thread::sleep(Duration::from_millis(100));
-            continue;
-        }
-        let number = last.as_ref().map_or(1, |last| last.number.saturating_add(1));
-        let entry = HistoryEntry {
-            number,
-            // Times never go back, whatever the clocks of the machines say.
-            time_ms: last.as_ref().map_or(time_ms, |last| time_ms.max(last.time_ms)),
-            id: names::new_id()?,
-            name: name.to_owned(),
-            decision: decision.clone(),
-            previous_hash: last.map(|last| last.hash).unwrap_or_default(),
-            hash: String::new(),
-        };
-        let (entry, text) = within_a_tag(entry);
-        let hash = hash_of(&text);
-        let key = key_of(number, &hash);
-        store.tag_registered_model(name, &Tag::new(&key, &text))?;
-        let prefix = format!("{ENTRY_PREFIX}{number:06}.");
-        let others = |key_of: &&String| key_of.starts_with(&prefix) && **key_of != key;
-        if store.registered_model(name)?.tags.keys().find(others).is_none() {
-            return Ok(HistoryEntry { hash, ..entry });
-        }
-        store.untag_registered_model(name, &key)?;
-        let mut random = [0; 1];
-        getrandom::fill(&mut random).map_err(|source| Error::Random { source })?;
-        thread::sleep(Duration::from_millis(u64::from(random[0]) * u64::from(attempt + 1) / 4));
-    }
-    let expected = "expected that no more programs decide on it at the same time".to_owned();
-    Err(Error::Invalid { what: "history of registered model", value: name.to_owned(), expected })
+fn entry_after(last: Option<&HistoryEntry>, name: &str, decision: &Decision, time_ms: i64) -> Result<HistoryEntry> {
+    Ok(HistoryEntry {
+        number: last.map_or(1, |last| last.number.saturating_add(1)),
+        // Times never go back, whatever the clocks of the machines say.
+        time_ms: last.map_or(time_ms, |last| time_ms.max(last.time_ms)),
+        id: names::new_id()?,
+        name: name.to_owned(),
+        decision: decision.clone(),
+        previous_hash: last.map(|last| last.hash.clone()).unwrap_or_default(),
+        hash: String::new(),
+    })
 }
 
 /// The entry and its text, which fits a tag: of too much evidence, what passed is left out first.
