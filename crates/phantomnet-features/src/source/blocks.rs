@@ -15,6 +15,8 @@ const READ_BYTES: usize = 256 * 1024;
 pub(crate) struct Block {
     pub(crate) bytes: Vec<u8>,
     pub(crate) kind: BlockKind,
+    /// Whether it begins within a line.
+    pub(crate) is_within_line: bool,
     /// Bytes of the text up to the end of the block; more than it holds where a line is too long.
     pub(crate) end: u64,
 }
@@ -46,6 +48,8 @@ pub(crate) struct Cutter<R> {
     n_carried: usize,
     /// Bytes of the text given.
     given: u64,
+    /// Whether they end within a line.
+    is_within_line: bool,
     state: State,
 }
 
@@ -61,8 +65,19 @@ impl<R: Read> Cutter<R> {
     pub(crate) fn new(reader: R, terminator: u8, block_bytes: usize, max_record_bytes: usize) -> Self {
         let block_bytes = block_bytes.max(1);
         let (buffer, n_carried, given, state) = (Vec::new(), 0, 0, State::Reading);
-        let within_lines = None;
-        Self { reader, terminator, within_lines, block_bytes, max_record_bytes, buffer, n_carried, given, state }
+        let (within_lines, is_within_line) = (None, false);
+        Self {
+            reader,
+            terminator,
+            within_lines,
+            block_bytes,
+            max_record_bytes,
+            buffer,
+            n_carried,
+            given,
+            is_within_line,
+            state,
+        }
     }
 
     /// Cuts lines that are longer than a block after this byte, too.
@@ -125,7 +140,9 @@ impl<R: Read> Cutter<R> {
         self.buffer[..rest.len()].copy_from_slice(&bytes[rest]);
         bytes.truncate(length);
         self.given += length as u64;
-        Block { bytes, kind, end: self.given }
+        let ends_within = bytes.last().map_or(self.is_within_line, |&byte| byte != self.terminator);
+        let is_within_line = std::mem::replace(&mut self.is_within_line, ends_within);
+        Block { bytes, kind, is_within_line, end: self.given }
     }
 
     /// Lets go of everything up to the next terminator.
@@ -135,6 +152,7 @@ impl<R: Read> Cutter<R> {
                 self.buffer.copy_within(end + 1..self.n_carried, 0);
                 self.n_carried -= end + 1;
                 self.given += end as u64 + 1;
+                self.is_within_line = false;
                 return Ok(());
             }
             self.given += self.n_carried as u64;

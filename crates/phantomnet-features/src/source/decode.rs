@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter};
 
+use crate::source::broken::{End, Search, end_of_element, end_of_object};
 use crate::source::cell::Kind;
 use crate::source::delimited::{self, open_quote};
 use crate::source::excerpt::visible;
@@ -41,6 +42,17 @@ pub(crate) struct Span {
     pub(crate) line: u64,
 }
 
+/// What must be known of the text before the one at hand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Before {
+    /// The last header of Zeek is not the layout's.
+    pub(crate) is_foreign: bool,
+    /// It ends within a line.
+    pub(crate) is_within_line: bool,
+    /// It ends within something broken that has been rejected.
+    pub(crate) search: Option<Search>,
+}
+
 /// Takes records off a text from its beginning on, in pieces.
 ///
 /// What a quote or an object that does not end costs is the physical line that opens it; reading goes on at the next. The search
@@ -62,8 +74,7 @@ pub(crate) struct Decoder {
     line: u64,
     /// Whether all of the text at hand is known to be UTF-8.
     is_utf8: bool,
-    /// Whether the lines at hand stand below a header of Zeek that is not the layout's.
-    pub(crate) is_foreign: bool,
+    pub(crate) before: Before,
     /// Lines that begin here are known not to close a quote.
     searched: Range<usize>,
 }
@@ -111,7 +122,7 @@ impl Decoder {
             max_record_bytes,
             line: 0,
             is_utf8: false,
-            is_foreign: false,
+            before: Before::default(),
             searched: 0..0,
         }
     }
@@ -122,10 +133,10 @@ impl Decoder {
         self
     }
 
-    /// Takes note of a new text; places in another are forgotten.
-    pub(crate) fn begin(&mut self, text: Source<'_>) {
+    /// Takes note of a new text, and of what there was before it; places in another are forgotten.
+    pub(crate) fn begin(&mut self, text: Source<'_>, before: Before) {
         self.is_utf8 = text.is_utf8();
-        self.is_foreign = false;
+        self.before = before;
         self.searched = 0..0;
     }
 
@@ -155,6 +166,22 @@ impl Decoder {
             Fields::Json { .. } => self.json(text, at, ended),
             Fields::Http { .. } => self.request(text, at, ended),
             _ => self.line(text, at, ended),
+        }
+    }
+
+    /// The next record of a text that cannot be read beyond its end, for the reason `why`; whether it is the one that was cut off
+    /// there, and is rejected for that.
+    pub(crate) fn step_damaged(&mut self, text: &[u8], at: usize, why: &str) -> (Step, bool) {
+        let start = match self.step(text, at, false) {
+            Step::Pending(start) => start,
+            step => return (step, false),
+        };
+        // What a blank line ends is whole, though more might have followed.
+        let is_whole = text.ends_with(b"\n\n") || text.ends_with(b"\n\r\n");
+        match self.step(text, start, true) {
+            Step::Record(span) if span.next == text.len() && !is_whole => (Step::Rejected(span, damaged(why)), true),
+            Step::Rejected(span, _) if span.next == text.len() => (Step::Rejected(span, damaged(why)), true),
+            step => (step, false),
         }
     }
 
@@ -205,13 +232,13 @@ impl Decoder {
             Fields::Zeek { layout, columns } => {
                 let line = String::from_utf8_lossy(&text[start..end]);
                 match layout.split(&line, columns, &mut self.row)? {
-                    zeek::Line::Event if self.is_foreign => {
+                    zeek::Line::Event if self.before.is_foreign => {
                         Err("it belongs to the other fields above, which need a file of their own".into())
                     }
                     zeek::Line::Event => Ok(true),
                     zeek::Line::Remark => Ok(false),
                     zeek::Line::Fields { are_same } => {
-                        self.is_foreign = !are_same;
+                        self.before.is_foreign = !are_same;
                         match are_same {
                             true => Ok(false),
                             false => Err("the log goes on with other fields, which need a file of their own".into()),
@@ -379,6 +406,9 @@ impl Decoder {
 
     /// An object; what stands between objects is blank, commas and brackets.
     fn json(&mut self, text: &[u8], at: usize, ended: bool) -> Step {
+        if let Some(search) = self.before.search.take() {
+            return self.search(text, at, ended, search);
+        }
         let Fields::Json { flattener, in_document } = &mut self.fields else { return Step::Nothing(at) };
         let (mut start, mut is_pending) = (at, false);
         loop {
@@ -398,47 +428,109 @@ impl Decoder {
             }
         }
         // Mostly a single line end.
-        self.line += text[at..start].iter().filter(|&&byte| byte == self.terminator).count() as u64;
+        self.line += n_terminators(&text[at..start], self.terminator);
         let Some(&first) = text.get(start) else { return Step::Nothing(start) };
         if is_pending {
             return Step::Pending(start);
         }
         let limit = text.len().min(start.saturating_add(self.max_record_bytes));
+        let within = &text[..limit];
         let outcome = if first == b'{' {
-            flattener.flatten(&text[..limit], start, &mut self.names, &mut self.row)
+            flattener.flatten(within, start, &mut self.names, &mut self.row)
         } else {
             Err(JsonError::Syntax { what: "expected a JSON object", at: start })
         };
         let line = self.line;
-        match outcome {
+        let error = match outcome {
             Ok(end) => {
                 self.n_lossy += u64::from(flattener.is_lossy);
-                self.line += memchr_iter(self.terminator, &text[start..end]).count() as u64;
-                self.finish(text, Span { start, end, next: end, line })
+                self.line += n_terminators(&text[start..end], self.terminator);
+                return self.finish(text, Span { start, end, next: end, line });
             }
-            Err(JsonError::Incomplete) if limit == text.len() && !ended => Step::Pending(start),
-            Err(error) => {
-                let Some((end, next)) = self.physical_line(text, start, ended) else {
-                    return Step::Pending(start);
-                };
-                let reason = match error {
-                    JsonError::Incomplete if limit < text.len() => too_long(self.max_record_bytes),
-                    JsonError::Incomplete => "the object does not end".to_owned(),
-                    JsonError::Syntax { what, .. } if first != b'{' => what.to_owned(),
-                    JsonError::Syntax { what, at } => {
-                        let lines = memchr_iter(self.terminator, &text[start..at]).count();
-                        let from = memchr::memrchr(self.terminator, &text[start..at]).map_or(start, |i| start + i + 1);
-                        match lines {
-                            0 => format!("{what} at column {}", at - from + 1),
-                            n => format!("{what} at column {} of the line {n} below", at - from + 1),
-                        }
-                    }
-                };
+            Err(error) => error,
+        };
+        let is_all = limit == text.len();
+        if error == JsonError::Incomplete && is_all && !ended {
+            return Step::Pending(start);
+        }
+        // Beyond the limit nothing is known: that is an end for what looks for one within.
+        let ended_within = ended || !is_all;
+        let (found, search) = match first {
+            b'{' => end_of_object(within, start, self.terminator, ended_within),
+            _ if ends_within_line(&text[..start], self.terminator, self.before.is_within_line) => {
+                (end_of_element(within, start, self.terminator, ended_within), Search::Line)
+            }
+            _ => (End::OfLine, Search::Line),
+        };
+        let (end, next) = match found {
+            End::Pending => return Step::Pending(start),
+            End::At(end) if end < limit || is_all => {
+                (end - usize::from(text[start..end].ends_with(&[self.terminator])), end)
+            }
+            End::At(_) | End::OfLine => match self.physical_line(within, start, ended && is_all) {
+                Some(line) => line,
+                None if is_all => return Step::Pending(start),
+                None => {
+                    self.before.search = Some(search);
+                    (limit, limit)
+                }
+            },
+        };
+        self.line += n_terminators(&text[start..next], self.terminator);
+        let reason = match error {
+            JsonError::Incomplete if !is_all => too_long(self.max_record_bytes),
+            JsonError::Incomplete => "the object does not end".to_owned(),
+            JsonError::Syntax { what, .. } if first != b'{' => what.to_owned(),
+            JsonError::Syntax { what, at } => {
+                let from = memchr::memrchr(self.terminator, &text[start..at]).map_or(start, |i| start + i + 1);
+                match n_terminators(&text[start..at], self.terminator) {
+                    0 => format!("{what} at column {}", at - from + 1),
+                    n => format!("{what} at column {} of the line {n} below", at - from + 1),
+                }
+            }
+        };
+        Step::Rejected(Span { start, end, next, line }, reason)
+    }
+
+    /// Goes on in something broken, up to its end.
+    fn search(&mut self, text: &[u8], at: usize, ended: bool, mut search: Search) -> Step {
+        let mut place = at;
+        if let Search::Object(brackets) = &mut search {
+            match brackets.close(text, &mut place, self.terminator, ended) {
+                End::At(end) => return Step::Nothing(end),
+                End::Pending => {
+                    self.before.search = Some(search);
+                    return if place > at { Step::Nothing(place) } else { Step::Pending(at) };
+                }
+                End::OfLine => {}
+            }
+        }
+        match memchr(self.terminator, &text[place..]) {
+            Some(length) => {
                 self.line += 1;
-                Step::Rejected(Span { start, end, next, line }, reason)
+                Step::Nothing(place + length + 1)
+            }
+            None => {
+                self.before.search = Some(Search::Line).filter(|_| !ended);
+                Step::Nothing(text.len())
             }
         }
     }
+}
+
+/// Whether a text is within a line at its end: of blanks alone, if it was before.
+pub(crate) fn ends_within_line(text: &[u8], terminator: u8, was: bool) -> bool {
+    let is_blank = |byte: &u8| *byte != terminator && byte.is_ascii_whitespace();
+    text.iter().rev().find(|byte| !is_blank(byte)).map_or(was, |&byte| byte != terminator)
+}
+
+fn n_terminators(text: &[u8], terminator: u8) -> u64 {
+    memchr_iter(terminator, text).count() as u64
+}
+
+/// Why the record is rejected at which a text cannot be read on.
+pub(crate) fn damaged(why: &str) -> String {
+    format!("the file cannot be read beyond this: {why}")
 }
 
 fn too_long(max_record_bytes: usize) -> String {

@@ -7,7 +7,7 @@ use arrow_schema::SchemaRef;
 
 use crate::events::{ColumnType, EventSchema};
 use crate::source::cell::{self, Kind};
-use crate::source::decode::{Decoder, Step};
+use crate::source::decode::{Before, Decoder, Step};
 use crate::source::layout::Layout;
 use crate::source::row::{Names, Source};
 
@@ -75,7 +75,7 @@ impl LineDecoder {
     pub fn decode(&mut self, line: &[u8]) -> Result<RecordBatch, Reason> {
         self.decoder.go_on();
         // Lines know nothing of each other here.
-        self.decoder.is_foreign = false;
+        self.decoder.before = Before::default();
         let span = match self.decoder.step(line, 0, true) {
             Step::Record(span) => span,
             Step::Rejected(_, reason) => return Err(Reason(reason)),

@@ -201,8 +201,8 @@ fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
     let around = match object {
         // One object, and nothing else: a document if it holds events, else an event.
         Ok(_) => is_alone,
-        Err(JsonError::Incomplete) => true,
-        Err(JsonError::Syntax { .. }) => line_end < text.len(),
+        // One of its events may be what is broken.
+        Err(_) => true,
     };
     if around && let Some(start) = events_in(text, at) {
         // Whether more objects follow, only what has not arrived yet can tell.

@@ -10,6 +10,7 @@
 //! Limits: `read` holds its table in memory, of which a text column holds at most 2 GiB.
 
 mod blocks;
+mod broken;
 mod cell;
 mod columns;
 mod convert;

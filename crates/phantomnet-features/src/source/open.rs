@@ -192,6 +192,12 @@ impl Compression {
     }
 }
 
+/// Whether more bytes are needed to know if some are compressed, or begin with a byte order mark.
+pub(crate) fn is_undecided(magic: &[u8]) -> bool {
+    let all: [&[u8]; 5] = [&[0x1f, 0x8b], b"BZh", &[0x28, 0xb5, 0x2f, 0xfd], &[0xff, 0xfe], &[0xfe, 0xff]];
+    all.iter().any(|whole| whole.len() > magic.len() && whole.starts_with(magic))
+}
+
 /// The encoding that a byte order mark of UTF-16 says.
 pub(crate) fn utf16_mark(magic: &[u8]) -> Option<Encoding> {
     match magic {
@@ -245,14 +251,21 @@ impl Content {
         let mut magic = Vec::new();
         raw.by_ref().take(4).read_to_end(&mut magic)?;
         let compression = Compression::of(&magic);
-        let utf16 = utf16_mark(&magic);
+        let mut utf16 = utf16_mark(&magic);
         let raw = Cursor::new(magic).chain(raw);
-        let buffered = |raw| BufReader::with_capacity(BUFFER_BYTES, raw);
         let inner: Box<dyn Read + Send> = match compression {
-            Some(Compression::Gzip) => Box::new(Pieces::of(flate2::bufread::MultiGzDecoder::new(buffered(raw)))),
-            Some(Compression::Bzip2) => Box::new(Pieces::of(bzip2::bufread::MultiBzDecoder::new(buffered(raw)))),
-            Some(Compression::Zstd) => Box::new(Pieces::of(zstd::stream::read::Decoder::with_buffer(buffered(raw))?)),
             None => Box::new(raw),
+            Some(compression) => {
+                let raw = BufReader::with_capacity(BUFFER_BYTES, raw);
+                let decompressed: Box<dyn Read + Send> = match compression {
+                    Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+                    Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
+                    Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw)?),
+                };
+                let mut pieces = Pieces::of(decompressed);
+                utf16 = utf16_mark(pieces.beginning());
+                Box::new(pieces)
+            }
         };
         let metered = Metered { inner, digest: blake3::Hasher::new(), n_bytes: 0, max_bytes, failed: None };
         let text = match (encoding, utf16) {
@@ -325,16 +338,30 @@ struct Pieces<R> {
     piece: Vec<u8>,
     /// What of the piece has not been given yet.
     rest: Range<usize>,
+    /// Why there was no first piece, until that is asked for.
+    failed: Option<io::Error>,
 }
 
 impl<R: Read> Pieces<R> {
     fn of(inner: R) -> Self {
-        Self { inner, piece: vec![0; PIECE_BYTES], rest: 0..0 }
+        Self { inner, piece: vec![0; PIECE_BYTES], rest: 0..0, failed: None }
+    }
+
+    /// The first piece; nothing if it cannot be had.
+    fn beginning(&mut self) -> &[u8] {
+        match self.inner.read(&mut self.piece) {
+            Ok(n) => self.rest = 0..n,
+            Err(error) => self.failed = Some(error),
+        }
+        &self.piece[self.rest.clone()]
     }
 }
 
 impl<R: Read> Read for Pieces<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.rest.is_empty() && !buf.is_empty() {
             self.rest = 0..self.inner.read(&mut self.piece)?;
         }

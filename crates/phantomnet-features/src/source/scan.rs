@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use arrow_array::ArrayRef;
 
 use crate::source::blocks::{Block, BlockKind, Cutter};
-use crate::source::decode::{Decoder, Step};
+use crate::source::decode::{Before, Decoder, Span, Step, damaged, ends_within_line};
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::open::{Content, Head};
@@ -118,8 +118,8 @@ struct Decoded<O> {
     n_lines: u64,
     /// Whether there are more, which make another part.
     has_more: bool,
-    /// Whether what follows stands below a header of Zeek that is not the file's.
-    is_foreign: bool,
+    /// What the bytes after it must know of it.
+    before: Before,
 }
 
 /// Threads to read with.
@@ -190,8 +190,7 @@ pub(crate) fn scan<V: Visit>(
                 loop {
                     let job = jobs.lock().ok().and_then(|jobs| jobs.recv().ok());
                     let Some((reader, at, block)) = job else { return };
-                    let ended = block.kind == BlockKind::Last;
-                    let work = || decode(&heads[at.0], options, visit, &block.bytes, ended, false);
+                    let work = || decode_block(&heads[at.0], options, visit, &block);
                     let decoded = match catch_unwind(AssertUnwindSafe(work)) {
                         Ok(decoded) => Some(decoded),
                         Err(panic) => {
@@ -275,9 +274,7 @@ fn scan_inline<V: Visit>(
         let mut failed = None;
         let end = read_blocks(head, options, &mut |block| {
             let is_line = matches!(block.kind, BlockKind::Lines | BlockKind::Last) && !head.layout().spans_lines();
-            let ended = block.kind == BlockKind::Last;
-            let decoded =
-                (is_line && join.is_clear()).then(|| decode(head, options, visit, &block.bytes, ended, false));
+            let decoded = (is_line && join.is_clear()).then(|| decode_block(head, options, visit, &block));
             join.take(block, decoded, gather).map_err(|error| failed = Some(error)).ok()
         });
         if let Some(error) = failed {
@@ -319,31 +316,40 @@ fn read_blocks(
     Ok(FileEnd { n_bytes, digest, damage, warning: None })
 }
 
+/// What comes after some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After<'a> {
+    More,
+    Nothing,
+    /// Nothing that can be read, and why.
+    Damage(&'a str),
+}
+
 /// Takes the records of some bytes apart, as many as one part holds.
-///
-/// - `ended`: nothing comes after the bytes.
-/// - `is_foreign`: they stand below a header of Zeek that is not the file's.
 fn decode<V: Visit>(
     head: &Head,
     options: &ReadOptions,
     visit: &V,
     bytes: &[u8],
-    ended: bool,
-    is_foreign: bool,
+    before: Before,
+    after: After<'_>,
 ) -> Decoded<V::Out> {
     let mut decoder =
         Decoder::new(head.layout(), head.terminator, options.max_line_bytes, visit.names(), visit.mixed());
     let source = Source::new(bytes);
-    decoder.begin(source);
-    decoder.is_foreign = is_foreign;
+    decoder.begin(source, before);
     let mut sink = visit.sink();
     let mut starts = Vec::new();
     let mut rejected = Vec::new();
-    let mut reject = |span: crate::source::decode::Span, reason: String| {
+    let mut reject = |span: Span, reason: String| {
         let record = &bytes[span.start..span.end];
         rejected.push(RejectedPart { line: span.line, offset: span.start as u64, reason, excerpt: excerpt(record) });
     };
     let (mut at, mut has_more) = (0, false);
+    let mut damage = None;
+    if let After::Damage(why) = after {
+        damage = Some(why);
+    }
     let consumed = loop {
         if at >= bytes.len() {
             break bytes.len();
@@ -352,7 +358,15 @@ fn decode<V: Visit>(
         if has_more {
             break at;
         }
-        match decoder.step(bytes, at, ended) {
+        let step = match after {
+            After::More | After::Nothing => decoder.step(bytes, at, after == After::Nothing),
+            After::Damage(why) => {
+                let (step, is_told) = decoder.step_damaged(bytes, at, why);
+                damage = damage.filter(|_| !is_told);
+                step
+            }
+        };
+        match step {
             Step::Record(span) => {
                 match visit.push(&mut sink, &decoder.row, source, &decoder.names) {
                     Ok(()) => starts.push((span.line as u32, span.start as u32)),
@@ -368,10 +382,31 @@ fn decode<V: Visit>(
             Step::Pending(start) => break start,
         }
     };
+    if let Some(why) = damage.filter(|_| !has_more) {
+        let end = bytes.len();
+        reject(Span { start: end, end, next: end, line: decoder.n_lines() }, damaged(why));
+    }
     let out = visit.finish(sink, &decoder.names, decoder.objects());
     let n_lossy = decoder.n_lossy;
     let part = Part { out, n_rows: starts.len(), starts, rejected, n_lossy, line: 0, offset: 0 };
-    Decoded { part, consumed, n_lines: decoder.n_lines(), has_more, is_foreign: decoder.is_foreign }
+    let n_lines = decoder.n_lines();
+    let mut before = decoder.before;
+    before.is_within_line = ends_within_line(&bytes[..consumed], head.terminator, before.is_within_line);
+    Decoded { part, consumed, n_lines, has_more, before }
+}
+
+/// Takes a block apart as if a record began at its beginning.
+fn decode_block<V: Visit>(head: &Head, options: &ReadOptions, visit: &V, block: &Block) -> Decoded<V::Out> {
+    let before = Before { is_within_line: block.is_within_line, ..Before::default() };
+    decode(head, options, visit, &block.bytes, before, after(&block.kind))
+}
+
+fn after(kind: &BlockKind) -> After<'_> {
+    match kind {
+        BlockKind::Lines => After::More,
+        BlockKind::Last | BlockKind::LongLine => After::Nothing,
+        BlockKind::Damaged(why) => After::Damage(why),
+    }
 }
 
 /// Takes the beginning of a file apart, for what it tells of the rest.
@@ -386,7 +421,8 @@ pub(crate) fn decode_head<V: Visit>(
         let parquet::Rows { columns, n_rows, .. } = first.unwrap_or_default();
         return Ok((visit.arrays(columns, n_rows), n_rows));
     }
-    let part = decode(head, options, visit, &head.lines, head.is_all, false).part;
+    let after = if head.is_all { After::Nothing } else { After::More };
+    let part = decode(head, options, visit, &head.lines, Before::default(), after).part;
     Ok((part.out, part.n_rows))
 }
 
@@ -401,19 +437,19 @@ struct Join<'a, V> {
     /// Line and byte of the text at which that, or else the next block, starts.
     line: u64,
     offset: u64,
-    /// Whether the next block stands below a header of Zeek that is not the file's.
-    is_foreign: bool,
+    /// What that must know of the text before.
+    before: Before,
 }
 
 impl<'a, V: Visit> Join<'a, V> {
     fn new(file: usize, head: &'a Head, options: &'a ReadOptions, visit: &'a V) -> Self {
         let (line, offset) = (head.start_line, head.start);
-        Self { file, head, options, visit, rest: Vec::new(), line, offset, is_foreign: false }
+        Self { file, head, options, visit, rest: Vec::new(), line, offset, before: Before::default() }
     }
 
     /// Whether the next block can be taken apart as it is.
     fn is_clear(&self) -> bool {
-        self.rest.is_empty() && !self.is_foreign
+        self.rest.is_empty() && !self.before.is_foreign && self.before.search.is_none()
     }
 
     /// Takes the next block, and returns its memory.
@@ -423,44 +459,44 @@ impl<'a, V: Visit> Join<'a, V> {
         decoded: Option<Decoded<V::Out>>,
         gather: &mut dyn Gather<V::Out>,
     ) -> Result<Vec<u8>, SourceError> {
-        let reason = match block.kind {
-            BlockKind::Lines | BlockKind::Last => {
-                let ended = block.kind == BlockKind::Last;
-                let mut bytes = block.bytes;
-                let decoded = match decoded {
-                    Some(decoded) if self.is_clear() => decoded,
-                    _ => {
-                        if !self.rest.is_empty() {
-                            self.rest.extend_from_slice(&bytes);
-                            bytes = std::mem::take(&mut self.rest);
-                        }
-                        self.decode(&bytes, ended)
-                    }
-                };
-                self.give(&bytes, decoded, ended, gather)?;
-                // Not that of a line beyond all measure.
-                bytes.shrink_to(2 * self.options.block_bytes);
-                return Ok(bytes);
+        let Block { bytes, kind, end, .. } = block;
+        if kind == BlockKind::LongLine {
+            // No record goes on over such a line.
+            while !self.rest.is_empty() {
+                let rest = std::mem::take(&mut self.rest);
+                let decoded = self.decode(&rest, After::Nothing);
+                self.give(&rest, decoded, After::Nothing, gather)?;
             }
-            BlockKind::LongLine => format!("longer than {} bytes", self.options.max_line_bytes),
-            BlockKind::Damaged(why) => format!("the file cannot be read beyond this: {why}"),
-        };
-        // No record goes on over such a line.
-        while !self.rest.is_empty() {
-            let bytes = std::mem::take(&mut self.rest);
-            let decoded = self.decode(&bytes, true);
-            self.give(&bytes, decoded, true, gather)?;
+            let mut decoded = self.decode(&[], After::Nothing);
+            let reason = format!("longer than {} bytes", self.options.max_line_bytes);
+            let excerpt = excerpt(&bytes);
+            decoded.part.rejected.push(RejectedPart { line: 0, offset: 0, reason, excerpt });
+            decoded.n_lines = 1;
+            self.give(&[], decoded, After::Nothing, gather)?;
+            self.offset = end;
+            self.before.is_within_line = false;
+            return Ok(bytes);
         }
-        let mut decoded = self.decode(&[], true);
-        decoded.part.rejected.push(RejectedPart { line: 0, offset: 0, reason, excerpt: excerpt(&block.bytes) });
-        decoded.n_lines = 1;
-        self.give(&[], decoded, true, gather)?;
-        self.offset = block.end;
-        Ok(block.bytes)
+        let after = after(&kind);
+        let (mut bytes, decoded) = match decoded {
+            Some(decoded) if self.is_clear() => (bytes, decoded),
+            _ => {
+                let bytes = match self.rest.is_empty() {
+                    true => bytes,
+                    false => [std::mem::take(&mut self.rest), bytes].concat(),
+                };
+                let decoded = self.decode(&bytes, after);
+                (bytes, decoded)
+            }
+        };
+        self.give(&bytes, decoded, after, gather)?;
+        // Not that of a line beyond all measure.
+        bytes.shrink_to(2 * self.options.block_bytes);
+        Ok(bytes)
     }
 
-    fn decode(&self, bytes: &[u8], ended: bool) -> Decoded<V::Out> {
-        decode(self.head, self.options, self.visit, bytes, ended, self.is_foreign)
+    fn decode(&self, bytes: &[u8], after: After<'_>) -> Decoded<V::Out> {
+        decode(self.head, self.options, self.visit, bytes, self.before.clone(), after)
     }
 
     /// Gives the parts of some bytes, of which the first is `decoded`, and keeps what is left of them.
@@ -468,12 +504,12 @@ impl<'a, V: Visit> Join<'a, V> {
         &mut self,
         bytes: &[u8],
         mut decoded: Decoded<V::Out>,
-        ended: bool,
+        after: After<'_>,
         gather: &mut dyn Gather<V::Out>,
     ) -> Result<(), SourceError> {
         let mut start = 0;
         loop {
-            let Decoded { mut part, consumed, n_lines, has_more, is_foreign } = decoded;
+            let Decoded { mut part, consumed, n_lines, has_more, before } = decoded;
             (part.line, part.offset) = (self.line, self.offset);
             for rejected in &mut part.rejected {
                 rejected.line += self.line + 1;
@@ -481,20 +517,22 @@ impl<'a, V: Visit> Join<'a, V> {
             }
             self.line += n_lines;
             self.offset += consumed as u64;
-            self.is_foreign = is_foreign;
+            self.before = before;
             start += consumed;
             gather.part(self.file, part)?;
             if !has_more {
                 break;
             }
-            decoded = self.decode(&bytes[start..], ended);
+            decoded = self.decode(&bytes[start..], after);
         }
         self.rest = bytes[start..].to_vec();
-        if !ended && self.rest.len() > self.options.max_line_bytes.saturating_add(self.options.block_bytes) {
+        if after == After::More
+            && self.rest.len() > self.options.max_line_bytes.saturating_add(self.options.block_bytes)
+        {
             // No record is as long, so that its line is broken, and may go on for ever.
             let rest = std::mem::take(&mut self.rest);
-            let decoded = self.decode(&rest, true);
-            return self.give(&rest, decoded, true, gather);
+            let decoded = self.decode(&rest, After::Nothing);
+            return self.give(&rest, decoded, After::Nothing, gather);
         }
         Ok(())
     }

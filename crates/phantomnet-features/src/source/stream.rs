@@ -1,6 +1,6 @@
 //! Events as they arrive, from a pipe that may never end or a file too large to hold.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -13,7 +13,7 @@ use crate::source::excerpt::excerpt;
 use crate::source::foreign::refuse_foreign;
 use crate::source::latin1::Encoding;
 use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
-use crate::source::open::{Compression, Content, Head, utf16_mark};
+use crate::source::open::{Compression, Content, Head, is_undecided, utf16_mark};
 use crate::source::row::{Names, Source};
 use crate::source::sniff::sniff;
 use crate::source::text::{Next, Text};
@@ -47,8 +47,7 @@ pub struct RawBatch {
 #[derive(Debug)]
 pub struct EventStream<R> {
     text: Text<R>,
-    /// None when there is nothing to read.
-    decoder: Option<Decoder>,
+    decoder: Decoder,
     layout: Layout,
     schema: EventSchema,
     warnings: Vec<String>,
@@ -70,10 +69,9 @@ impl EventStream<Box<dyn BufRead + Send>> {
         let mut text = Text::new(reader, head.terminator, options.max_line_bytes);
         text.skip_to(head.start).map_err(|source| SourceError::Stream { line: 0, source })?;
         let layout = head.layout().clone();
-        let decoder = (!head.is_empty()).then(|| {
-            let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
-            Decoder::new(&layout, head.terminator, options.max_line_bytes, names, &[]).after_lines(head.start_line)
-        });
+        let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
+        let decoder = Decoder::new(&layout, head.terminator, options.max_line_bytes, names, &[]);
+        let decoder = decoder.after_lines(head.start_line);
         let (schema, warnings, reject_misfits) = (schema.clone(), head.warnings, options.reject_misfits);
         Ok(Self { text, decoder, layout, schema, warnings, reject_misfits })
     }
@@ -128,13 +126,15 @@ impl<R: BufRead> EventStream<R> {
         let (schema, reject_misfits) = (schema.clone(), options.reject_misfits);
         let Some(begun) = begun else {
             let layout = Layout::JsonLines;
-            return Ok(Self { text, decoder: None, layout, schema, warnings: Vec::new(), reject_misfits });
+            // Of a text that is damaged before its first byte, that is all there is to say.
+            let decoder = Decoder::new(&layout, terminator, options.max_line_bytes, names, &[]);
+            return Ok(Self { text, decoder, layout, schema, warnings: Vec::new(), reject_misfits });
         };
         let lines = memchr::memchr_iter(terminator, &text.arrived()[..begun.start]).count() as u64;
         let decoder = Decoder::new(&begun.layout, terminator, options.max_line_bytes, names, &[]).after_lines(lines);
         text.consume(begun.start);
         let (layout, warnings) = (begun.layout, begun.warnings);
-        Ok(Self { text, decoder: Some(decoder), layout, schema, warnings, reject_misfits })
+        Ok(Self { text, decoder, layout, schema, warnings, reject_misfits })
     }
 
     /// How records are laid out; for delimited text with the names of its header.
@@ -155,9 +155,7 @@ impl<R: BufRead> EventStream<R> {
     /// # Errors
     /// `Stream` when reading fails, `ColumnFull` when the batch holds more than 2 GiB of one column.
     pub fn next_batch(&mut self, max_rows: usize) -> Result<Option<RawBatch>, SourceError> {
-        let Some(decoder) = &mut self.decoder else {
-            return Ok(None);
-        };
+        let decoder = &mut self.decoder;
         let (mut lines, mut places, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
         let schema = self.schema.columns();
         let plan = |column: usize| Plan {
@@ -218,9 +216,19 @@ pub fn plain_text(
     options: &ReadOptions,
 ) -> Result<Box<dyn BufRead + Send>, SourceError> {
     let failed = |source| SourceError::Stream { line: 0, source };
-    let first = reader.fill_buf().map_err(failed)?;
+    // No more than that is waited for.
+    let mut first = Vec::new();
+    while is_undecided(&first) {
+        let length = first.len();
+        reader.by_ref().take(1).read_to_end(&mut first).map_err(failed)?;
+        if first.len() == length {
+            break;
+        }
+    }
     let is_encoded = options.encoding.is_some_and(|encoding| encoding != Encoding::Utf8);
-    if Compression::of(first).is_none() && utf16_mark(first).is_none() && !is_encoded {
+    let is_plain = Compression::of(&first).is_none() && utf16_mark(&first).is_none() && !is_encoded;
+    let reader = Cursor::new(first).chain(reader);
+    if is_plain {
         return Ok(Box::new(reader));
     }
     let content = Content::new(reader, options.max_file_bytes, options.encoding).map_err(failed)?;

@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use memchr::memchr;
 
 use crate::source::blocks::is_damage;
-use crate::source::decode::{Decoder, Span, Step};
+use crate::source::decode::{Decoder, Span, Step, damaged, ends_within_line};
 
 /// What comes next in a text.
 #[derive(Debug)]
@@ -151,24 +151,26 @@ impl<R: BufRead> Text<R> {
 
     /// The next record of what has arrived, if there is a whole one.
     fn step(&mut self, decoder: &mut Decoder) -> Option<Next> {
+        if self.ended
+            && let Some(why) = self.damage.take()
+        {
+            let (next, is_told) = self.step_damaged(decoder, &why);
+            self.damage = Some(why).filter(|_| !is_told);
+            return Some(next);
+        }
         loop {
             let length = self.buf.len();
             if self.at >= length || !self.is_worth_a_try() {
                 return None;
             }
-            let ended = self.ended && self.damage.is_none();
-            let next = match decoder.step(&self.buf, self.at, ended) {
+            let next = match decoder.step(&self.buf, self.at, self.ended) {
                 Step::Nothing(next) if next > self.at => {
                     self.consume(next - self.at);
                     continue;
                 }
                 Step::Pending(start) => {
                     self.at = start;
-                    if let Some(why) = self.damage.take_if(|_| self.ended) {
-                        let reason = format!("the text cannot be read beyond this: {why}");
-                        let span = Span { start, end: length, next: length, line: decoder.n_lines() };
-                        Next::Rejected(span, reason)
-                    } else if length - start > self.max_record_bytes + 1
+                    if length - start > self.max_record_bytes + 1
                         && let Step::Rejected(span, reason) = decoder.step(&self.buf, start, true)
                     {
                         self.skipping = span.next == length && self.buf.last() != Some(&self.terminator);
@@ -182,12 +184,36 @@ impl<R: BufRead> Text<R> {
                 Step::Record(span) => Next::Record(span),
                 Step::Rejected(span, reason) => Next::Rejected(span, reason),
             };
-            if let Next::Record(span) | Next::Rejected(span, _) = &next {
-                self.at = span.next;
-            }
-            self.tried = None;
-            return Some(next);
+            return Some(self.take(next));
         }
+    }
+
+    /// The next record of a text that cannot be read beyond what has arrived; whether it is the one at which it cannot.
+    fn step_damaged(&mut self, decoder: &mut Decoder, why: &str) -> (Next, bool) {
+        let length = self.buf.len();
+        while self.at < length {
+            let (step, is_told) = decoder.step_damaged(&self.buf, self.at, why);
+            let next = match step {
+                Step::Nothing(next) if next > self.at => {
+                    self.consume(next - self.at);
+                    continue;
+                }
+                Step::Record(span) => Next::Record(span),
+                Step::Rejected(span, reason) => Next::Rejected(span, reason),
+                Step::Nothing(_) | Step::Pending(_) => break,
+            };
+            return (self.take(next), is_told);
+        }
+        let span = Span { start: length, end: length, next: length, line: decoder.n_lines() };
+        (Next::Rejected(span, damaged(why)), true)
+    }
+
+    fn take(&mut self, next: Next) -> Next {
+        if let Next::Record(span) | Next::Rejected(span, _) = &next {
+            self.at = span.next;
+        }
+        self.tried = None;
+        next
     }
 
     /// Whether what has arrived since the last try may complete a record.
@@ -201,11 +227,13 @@ impl<R: BufRead> Text<R> {
     /// Drops used bytes; only when that is at least half, which keeps the total cost linear.
     fn compact(&mut self, decoder: &mut Decoder) {
         if self.at * 2 >= self.buf.len() {
+            let is_within_line = ends_within_line(&self.buf[..self.at], self.terminator, decoder.before.is_within_line);
             self.buf.drain(..self.at);
             self.base += self.at as u64;
             self.tried = self.tried.map(|tried| tried - self.at);
             self.at = 0;
             decoder.go_on();
+            decoder.before.is_within_line = is_within_line;
         }
     }
 

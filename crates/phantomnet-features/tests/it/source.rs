@@ -852,6 +852,7 @@ fn streams_are_decompressed_and_decoded() {
         (gzip(content.as_bytes()), None),
         (bzip2(content.as_bytes()), None),
         (zstd::encode_all(content.as_bytes(), 3).unwrap(), None),
+        (gzip(&utf16), None),
         (utf16, None),
         (latin1, Some(Encoding::Latin1)),
         (content.replace('\n', "\r").into_bytes(), None),
