@@ -2,6 +2,7 @@
 
 use memchr::{memchr, memrchr};
 
+use crate::events::{ColumnType, EventSchema};
 use crate::source::decode::{Decoder, Step};
 use crate::source::delimited::{column_names, split};
 use crate::source::excerpt::visible;
@@ -86,15 +87,45 @@ pub(crate) enum NoLayout {
     Pending,
 }
 
+/// The columns that are looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) is_known: &'a dyn Fn(&str) -> bool,
+    /// Payloads are all that is known.
+    pub(crate) only_payloads: bool,
+}
+
+impl Wanted<'_> {
+    /// Whether payloads are all that is known of the columns of a schema.
+    pub(crate) fn only_payloads_of(schema: &EventSchema) -> bool {
+        schema.columns() == [(PAYLOAD.to_owned(), ColumnType::Text)]
+    }
+
+    /// Whether a text of which a format was told, not given, is one of payloads: of the first that arrives, or of a few with commas,
+    /// nothing but what is looked for can tell. `None`: its first line must be known.
+    fn is_payloads(self, text: &[u8], ended: bool, format: Format, terminator: u8) -> Option<bool> {
+        if !self.only_payloads || !matches!(format, Format::Csv | Format::Tsv | Format::Psv | Format::JsonLines) {
+            return Some(false);
+        }
+        let text = text.trim_ascii_start();
+        let end = memchr(terminator, text).or(ended.then_some(text.len()))?;
+        let line = &text[..end];
+        // An object may go on in the next line.
+        let is_whole = format != Format::JsonLines || json::skip(line, 0, 1).is_ok();
+        // A header has the name, and so has an object.
+        Some(is_whole && memchr::memmem::find(line, PAYLOAD.as_bytes()).is_none())
+    }
+}
+
 /// Tells the layout from the beginning of a text, which is all of it if it `ended`. A header is read unless names are given; a name
-/// that is `known` but for blanks around it is read as that.
+/// that is known but for blanks around it is read as that.
 pub(crate) fn read_layout(
     text: &[u8],
     ended: bool,
     format: Format,
     terminator: u8,
     options: &ReadOptions,
-    known: &dyn Fn(&str) -> bool,
+    wanted: Wanted<'_>,
 ) -> Result<Begun, NoLayout> {
     let skipped = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
     if skipped == text.len() {
@@ -102,6 +133,14 @@ pub(crate) fn read_layout(
     }
     let columns = options.columns.as_deref();
     let whole = |layout| Ok(Begun { layout, start: 0, warnings: Vec::new() });
+    if options.format.is_none()
+        && columns.is_none()
+        && wanted.is_payloads(text, ended, format, terminator).ok_or(NoLayout::Pending)?
+    {
+        let warnings =
+            vec![format!("no `{PAYLOAD}` is on its first line: each line is read as one; `format` says otherwise")];
+        return Ok(Begun { layout: Layout::Lines { column: PAYLOAD.to_owned() }, start: 0, warnings });
+    }
     match format {
         Format::Zeek => {
             let (zeek, start) = zeek::read_header(text, terminator, ended)?;
@@ -122,7 +161,7 @@ pub(crate) fn read_layout(
                 Some(columns) => (columns.to_vec(), 0),
                 None => read_names(text, delimiter, terminator, ended, options.max_line_bytes)?,
             };
-            delimited(delimiter, &header, start, known)
+            delimited(delimiter, &header, start, wanted.is_known)
         }
     }
 }

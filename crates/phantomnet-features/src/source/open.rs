@@ -12,7 +12,7 @@ use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
 use crate::source::foreign::{refuse_foreign, unmarked_utf16};
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
-use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
+use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of};
 use crate::source::path::{Named, by_name};
 use crate::source::sniff::{self, sniff};
 use crate::source::utf16::Utf16;
@@ -53,8 +53,8 @@ pub(crate) struct Head {
 
 impl Head {
     /// Opens a file and looks at its beginning; compression is recognized by its magic bytes, whatever the name says. Which columns are
-    /// `known`, is for [`read_layout`].
-    pub(crate) fn read(path: &Path, options: &ReadOptions, known: &dyn Fn(&str) -> bool) -> Result<Self, SourceError> {
+    /// `wanted`, is for [`read_layout`].
+    pub(crate) fn read(path: &Path, options: &ReadOptions, wanted: Wanted<'_>) -> Result<Self, SourceError> {
         let mut warnings = Vec::new();
         let mut encoding = options.encoding;
         let mut content = Content::open(path, options, encoding)?;
@@ -105,9 +105,12 @@ impl Head {
         let header = |reason| SourceError::Header { path: path.to_path_buf(), reason };
         // What a damaged file does not give will not come.
         let has_ended = text.len() < HEAD_BYTES;
-        match read_layout(&text[mark..], has_ended, format, terminator, options, known) {
+        match read_layout(&text[mark..], has_ended, format, terminator, options, wanted) {
             Ok(begun) => {
                 head.start = (mark + begun.start) as u64;
+                if matches!(begun.layout, Layout::Lines { .. }) {
+                    head.format = Format::Lines;
+                }
                 head.layout = Some(begun.layout);
                 head.warnings.extend(begun.warnings);
             }
@@ -166,6 +169,7 @@ impl Head {
 }
 
 fn format_of(path: &Path, head: &[u8]) -> Format {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     match by_name(path) {
         Named::Known(format) if !head.starts_with(b"PAR1") && !is_zeek(head) => format,
         _ => sniff(&head[..head.len().min(sniff::HEAD_BYTES)]),

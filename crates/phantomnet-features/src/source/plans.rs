@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use crate::events::{ColumnType, EventSchema};
 use crate::source::columns::Plan;
 use crate::source::database::DatabaseSource;
+use crate::source::layout::Wanted;
 use crate::source::open::Head;
 use crate::source::read::Reading;
 use crate::source::reasons::Mixture;
@@ -24,6 +25,7 @@ const LONG_TEXT: usize = 256;
 pub(crate) struct Given {
     types: BTreeMap<String, ColumnType>,
     others: Option<ColumnType>,
+    only_payloads: bool,
 }
 
 impl Given {
@@ -58,7 +60,7 @@ pub(crate) struct Plans<'a> {
 impl<'a> Plans<'a> {
     pub(crate) fn new(paths: &[String], options: &'a ReadOptions, names: Names) -> Result<Self, SourceError> {
         let types = options.expected.iter().chain(&options.types).map(|(name, t)| (name.clone(), *t)).collect();
-        Self::of(paths, options, names, Given { types, others: None })
+        Self::of(paths, options, names, Given { types, others: None, only_payloads: false })
     }
 
     /// To read the columns of a schema, under its types.
@@ -68,7 +70,11 @@ impl<'a> Plans<'a> {
         schema: &EventSchema,
         keep_extra: bool,
     ) -> Result<Self, SourceError> {
-        let given = Given { types: schema.columns().iter().cloned().collect(), others: Some(ColumnType::Text) };
+        let given = Given {
+            types: schema.columns().iter().cloned().collect(),
+            others: Some(ColumnType::Text),
+            only_payloads: Wanted::only_payloads_of(schema),
+        };
         let names = Names::new(schema.names().map(str::to_owned).collect(), keep_extra);
         let plans = Self::of(paths, options, names, given)?;
         Ok(Self { known: schema.columns().to_vec(), ..plans })
@@ -81,7 +87,8 @@ impl<'a> Plans<'a> {
         let (guess, mut begun) = (Guess::default(), Beginnings::default());
         let table = Table { names: &names, given: &given, guess: &guess, strict: options.reject_misfits };
         let known = |name: &str| names.position(name).is_some() || options.expected.contains_key(name);
-        let (heads, warnings) = heads(paths, options, &known, &mut |head| {
+        let wanted = Wanted { is_known: &known, only_payloads: given.only_payloads };
+        let (heads, warnings) = heads(paths, options, wanted, &mut |head| {
             let (gathered, n_rows) = decode_head(head, options, &table)?;
             begun.add(gathered, n_rows);
             // There may be many files.
@@ -212,11 +219,11 @@ impl<O> Gather<O> for Told<'_, O> {
 
 /// What is known of files and databases before they are read, and what a person should know.
 ///
-/// `look` is given each with the first of its content. Which columns are `known`, is for the names of headers.
+/// `look` is given each with the first of its content. Which columns are `wanted`, is for their layouts.
 fn heads(
     paths: &[String],
     options: &ReadOptions,
-    known: &dyn Fn(&str) -> bool,
+    wanted: Wanted<'_>,
     look: &mut dyn FnMut(&mut Head) -> Result<(), SourceError>,
 ) -> Result<(Vec<Head>, Vec<String>), SourceError> {
     enum Named {
@@ -244,7 +251,7 @@ fn heads(
     for named in named {
         let mut head = match named {
             Named::Database(source) => Head::database(&source)?,
-            Named::File(path) => Head::read(&path, options, known)?,
+            Named::File(path) => Head::read(&path, options, wanted)?,
         };
         look(&mut head)?;
         heads.push(head);

@@ -12,7 +12,7 @@ use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::foreign::refuse_foreign;
 use crate::source::latin1::Encoding;
-use crate::source::layout::{Layout, NoLayout, read_layout, terminator_of};
+use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of};
 use crate::source::open::{Compression, Content, Head, is_undecided, utf16_mark};
 use crate::source::row::{Names, Source};
 use crate::source::sniff::sniff;
@@ -60,7 +60,7 @@ impl EventStream<Box<dyn BufRead + Send>> {
     /// # Errors
     /// Those of opening the file; `Unsupported` for Parquet, which is not a stream; `Header` for a broken one.
     pub fn open(path: &Path, options: &ReadOptions, schema: &EventSchema) -> Result<Self, SourceError> {
-        let head = Head::read(path, options, &is_of(schema))?;
+        let head = Head::read(path, options, wanted(schema, &is_of(schema)))?;
         if head.format == Format::Parquet {
             return Err(no_stream(path.to_path_buf()));
         }
@@ -111,7 +111,8 @@ impl<R: BufRead> EventStream<R> {
         }
         let begun = loop {
             let n_bytes = text.arrived().len();
-            match read_layout(text.arrived(), text.ended(), format, terminator, options, &is_of(schema)) {
+            match read_layout(text.arrived(), text.ended(), format, terminator, options, wanted(schema, &is_of(schema)))
+            {
                 Ok(begun) => break Some(begun),
                 Err(NoLayout::Empty) => break None,
                 Err(NoLayout::Header(reason)) => return Err(SourceError::Header { path: name, reason }),
@@ -233,6 +234,10 @@ pub fn plain_text(
     }
     let content = Content::new(reader, options.max_file_bytes, options.encoding).map_err(failed)?;
     Ok(Box::new(BufReader::with_capacity(1 << 16, content)))
+}
+
+fn wanted<'a>(schema: &EventSchema, is_known: &'a dyn Fn(&str) -> bool) -> Wanted<'a> {
+    Wanted { is_known, only_payloads: Wanted::only_payloads_of(schema) }
 }
 
 fn is_of(schema: &EventSchema) -> impl Fn(&str) -> bool {

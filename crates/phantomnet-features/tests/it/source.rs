@@ -868,6 +868,42 @@ fn streams_are_decompressed_and_decoded() {
     assert_eq!(capture.unwrap_err().to_string(), "`-` is a packet capture, which is not read");
 }
 
+#[rstest]
+#[case("a.log")]
+#[case("a")]
+#[case("a.txt")]
+fn a_log_of_zeek_may_begin_with_a_byte_order_mark(#[case] name: &str) {
+    let events = read(name, "\u{feff}#separator \\x09\n#fields\ta\tb\n#types\tcount\tstring\n1\tx\n").unwrap();
+    assert_eq!(events.origin.files[0].format, Format::Zeek);
+    assert_eq!(rows(&events.batch), [r#"{"a":1,"b":"x"}"#]);
+}
+
+/// Of a text of which little is there, what is looked for tells whether it has a header.
+#[rstest]
+#[case("<script>\n", 1, true)]
+#[case("1, 2 or 3\n", 1, true)]
+#[case("' or 1=1", 1, true)]
+#[case("\"><b>\nx\n", 2, true)]
+#[case("{\"user\": {\"$ne\": 1}}\n", 1, true)]
+#[case("payload,n\nx,1\n", 1, false)]
+#[case("{\"payload\": \"x\"}\n", 1, false)]
+#[case("[\n  {\n    \"payload\": \"x\"\n  }\n]\n", 1, false)]
+fn payloads_are_known_by_what_is_looked_for(#[case] content: &str, #[case] n: usize, #[case] is_lines: bool) {
+    let model = schema(&[("payload", ColumnType::Text)]);
+    let files = Files::new(&[("a", content.as_bytes())]);
+    let options = ReadOptions::default();
+    let mut piped = EventStream::new(BufReader::new(content.as_bytes()), &options, &model).unwrap();
+    let mut named = EventStream::open(Path::new(&files.path("a")), &options, &model).unwrap();
+    for stream in [piped.layout(), named.layout()] {
+        assert_eq!(matches!(stream, Layout::Lines { .. }), is_lines, "{stream:?}");
+    }
+    assert_eq!(piped.warnings().len(), usize::from(is_lines && n == 1));
+    let (piped, named) = (rows_of(&mut piped), rows_of(&mut named));
+    assert_eq!((piped.len(), &piped), (n, &named));
+    let read = read_events_as(&[files.path("a")], &options, &model).unwrap();
+    assert_eq!(rows(&read.batch), named);
+}
+
 /// Nothing is scored as one event because its end, or the array of events in it, has not arrived yet.
 #[rstest]
 #[case("{\n  \"alerts\": [\n    {\"a\": 1},\n    {\n      \"a\": 2\n    }\n  ]\n}\n")]
