@@ -6,7 +6,7 @@ use memchr::{memchr, memchr_iter};
 
 use crate::source::broken::{End, Search, end_of_element, end_of_object};
 use crate::source::cell::Kind;
-use crate::source::delimited::{self, open_quote};
+use crate::source::delimited::{self, ends_amid_text, open_quote};
 use crate::source::excerpt::visible;
 use crate::source::http::{
     self,
@@ -298,7 +298,12 @@ impl Decoder {
             if end - start > self.max_record_bytes {
                 break Err(not_closed_within(&name(), self.max_record_bytes));
             }
-            if open_quote(&text[at..end], delimiter, true).is_none() {
+            let line = &text[at..end];
+            // Else two stray quotes would take the records between them for one field.
+            if ends_amid_text(line, delimiter) {
+                break Err(format!("quote opened in field `{}` is never closed: text follows the next one", name()));
+            }
+            if open_quote(line, delimiter, true).is_none() {
                 break Ok((end, next));
             }
             if self.searched.is_empty() || at != self.searched.end {

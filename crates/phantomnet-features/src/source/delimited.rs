@@ -1,7 +1,7 @@
 //! CSV and TSV by RFC 4180: where quotes are open, and the fields of a record.
 //!
 //! A quote opens only at the start of a field and is an ordinary character elsewhere; what stands between a closing quote
-//! and the next delimiter belongs to the field. At the end of a physical line there are thus two states, inside a quote
+//! and the next delimiter belongs to the field, if that ends on the line that it begins on. At the end of a physical line there are thus two states, inside a quote
 //! or not, and a record ends where the second is reached.
 
 use std::ops::Range;
@@ -37,6 +37,23 @@ pub(crate) fn open_quote(line: &[u8], delimiter: u8, mut inside: bool) -> Option
         rest = &rest[memchr(delimiter, rest)? + 1..];
         field += 1;
     }
+}
+
+/// Whether a quote that is open at the start of a physical line ends amid text, so that it is none of a field that spans lines: what
+/// follows a closing quote is a delimiter, or the end of the record.
+pub(crate) fn ends_amid_text(line: &[u8], delimiter: u8) -> bool {
+    let mut rest = line;
+    while let Some(at) = memchr(b'"', rest) {
+        rest = &rest[at + 1..];
+        match rest.strip_prefix(b"\"") {
+            Some(after) => rest = after,
+            None => {
+                let after = rest.iter().find(|&&byte| byte == delimiter || !matches!(byte, b' ' | b'\t'));
+                return after.is_some_and(|&byte| byte != delimiter);
+            }
+        }
+    }
+    false
 }
 
 /// Takes a record of `source`, which stands at `at..end`, apart: field `i` becomes a cell of column `columns[i]`, or none where that
@@ -237,6 +254,19 @@ mod tests {
         let n_fields = split(record.as_bytes(), 0, record.len(), b',', &columns, &mut row);
         assert_eq!(n_fields, Ok(row.cells.len()));
         row.cells.iter().map(|cell| String::from_utf8_lossy(row.bytes(cell, record.as_bytes())).into_owned()).collect()
+    }
+
+    #[rstest]
+    #[case("y\",c", false)]
+    #[case("y\"", false)]
+    #[case("y\" \t,c", false)]
+    #[case("y\"\",c\"", false)]
+    #[case("no quote", false)]
+    #[case("y\" or \"1", true)]
+    #[case("2,\"x\",3", true)]
+    #[case("a\"\"\"b", true)]
+    fn a_field_that_spans_lines_ends_before_a_delimiter(#[case] line: &str, #[case] is_amid_text: bool) {
+        assert_eq!(ends_amid_text(line.as_bytes(), b','), is_amid_text);
     }
 
     #[rstest]

@@ -165,6 +165,18 @@ fn patterns_match_files_in_order() {
 #[case::too_few("a,b\n1,2\n3\n", 3, "expected 2 fields, got 1", "3")]
 #[case::too_many("a,b\n1,2\n3,4,\"5\u{1b}\"\n", 3, "expected 2 fields, got 3", r#"3,4,"5\u{1b}""#)]
 #[case::unclosed("a,b\n1,\"2\n3,4\n5,6", 2, "quote opened in field `b` is never closed", "1,\"2")]
+#[case::two_stray_quotes(
+    "a,b\n1,x\n2,\"y\n3,z\n4,w\" or \"1\n5,v\n",
+    3,
+    "quote opened in field `b` is never closed: text follows the next one",
+    "2,\"y"
+)]
+#[case::before_a_quoted_field(
+    "a,b\n1,\"x\n2,y\n3,\"z\"\n",
+    2,
+    "quote opened in field `b` is never closed: text follows the next one",
+    "1,\"x"
+)]
 fn broken_lines_of_csv_are_rejected(
     #[case] content: &str,
     #[case] line: u64,
