@@ -243,7 +243,7 @@ fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
         // One of its events may be what is broken.
         Err(_) => true,
     };
-    if around && let Some(start) = events_in(text, at) {
+    if around && let Some(start) = events_in(text, at, false) {
         // Whether more objects follow, only what has not arrived yet can tell.
         return if is_alone && may_wait { None } else { Some((Layout::JsonDocument, start)) };
     }
@@ -258,27 +258,32 @@ fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
     }
 }
 
-/// The place after the `[` of the array of objects that an object has under a name that says so, or as all it has.
-fn events_in(text: &[u8], at: usize) -> Option<usize> {
+/// The place after the `[` of the array of objects that an object has under a name that says so, or as all it has. An array without
+/// objects counts under such a name, if it is all there is, or if the object is one of such a name itself, `is_inner`.
+fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize> {
     let mut at = json::blanks(text, at + 1);
     let mut is_first = true;
     while text.get(at) == Some(&b'"') {
         let (name, value) = json::member_value(text, at)?;
         if text.get(value) == Some(&b'[') {
             let element = json::blanks(text, value + 1);
-            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             let is_only = || match json::skip(text, value, 1) {
                 Ok(end) => is_first && text.get(json::blanks(text, end)) == Some(&b'}'),
                 Err(_) => is_first,
             };
-            if text.get(element) == Some(&b'{') && (EVENT_KEYS.contains(&name.as_str()) || is_only()) {
+            let has_events = match text.get(element) {
+                Some(b'{') => is_event_key(name) || is_only(),
+                Some(b']') => is_event_key(name) && (is_inner || is_only()),
+                _ => false,
+            };
+            if has_events {
                 return Some(value + 1);
             }
         }
         // `hits` of a search engine holds the array one level below.
         if text.get(value) == Some(&b'{')
-            && EVENT_KEYS.contains(&String::from_utf8_lossy(name).to_ascii_lowercase().as_str())
-            && let Some(start) = events_in(text, value)
+            && is_event_key(name)
+            && let Some(start) = events_in(text, value, true)
         {
             return Some(start);
         }
@@ -289,6 +294,10 @@ fn events_in(text: &[u8], at: usize) -> Option<usize> {
         }
     }
     None
+}
+
+fn is_event_key(name: &[u8]) -> bool {
+    EVENT_KEYS.iter().any(|key| name.eq_ignore_ascii_case(key.as_bytes()))
 }
 
 /// CR where a text has no LF at its beginning, else LF.

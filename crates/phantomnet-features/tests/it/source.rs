@@ -916,6 +916,25 @@ fn payloads_are_known_by_what_is_looked_for(#[case] content: &str, #[case] n: us
     assert_eq!(rows(&read.batch), named);
 }
 
+#[rstest]
+#[case("{\"alerts\": []}", 0)]
+#[case("{\n  \"alerts\": [\n  ]\n}\n", 0)]
+#[case("{\"took\": 3, \"hits\": {\"total\": 0, \"hits\": []}, \"timed_out\": false}", 0)]
+#[case("{\"a\": 1, \"data\": []}", 1)]
+#[case("{\"tags\": []}", 1)]
+#[case("{\"alerts\": []}\n{\"alerts\": []}\n", 2)]
+fn a_document_without_events_has_none(#[case] content: &str, #[case] n: usize) {
+    let model = schema(&[("a", ColumnType::Integer)]);
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let mut stream = EventStream::new(content.as_bytes(), &ReadOptions::default(), &model).unwrap();
+    assert_eq!(rows_of(&mut stream).len(), n);
+    let read = files.read(&["a.json"], &ReadOptions::default());
+    match n {
+        0 => assert!(matches!(read, Err(SourceError::NoEvents { .. }))),
+        n => assert_eq!(read.unwrap().batch.num_rows(), n),
+    }
+}
+
 /// Nothing is scored as one event because its end, or the array of events in it, has not arrived yet.
 #[rstest]
 #[case("{\n  \"alerts\": [\n    {\"a\": 1},\n    {\n      \"a\": 2\n    }\n  ]\n}\n")]
