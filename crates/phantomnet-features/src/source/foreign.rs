@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::source::latin1::Encoding;
-use crate::source::{ReadOptions, SourceError};
+use crate::source::sniff::sniff;
+use crate::source::{Format, ReadOptions, SourceError};
 
 /// A format that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,13 @@ const FOREIGN: &[Foreign] = &[
     foreign(b"\x89HDF\r\n\x1a\n", "an HDF5 file", TABLE),
     foreign(b"\x7fELF", "a program", "name files of events"),
     foreign(b"%PDF-", "a PDF document", "name files of events"),
+    foreign(b"\x89PNG\r\n\x1a\n", "a picture", "name files of events"),
+    foreign(b"\xff\xd8\xff", "a picture", "name files of events"),
+    foreign(b"GIF89a", "a picture", "name files of events"),
 ];
+
+/// Bytes that are looked at to tell text from other data, at least and at most.
+const TOLD_BY: std::ops::Range<usize> = 64..4096;
 
 /// The format that is not read, of a file that begins so. Short magic words of letters count only if binary bytes follow.
 fn foreign_format(head: &[u8]) -> Option<&'static Foreign> {
@@ -62,13 +69,27 @@ fn foreign_format(head: &[u8]) -> Option<&'static Foreign> {
     })
 }
 
+/// Whether some bytes are no text, though payloads in it may hold any byte: they are not UTF-8, and more than one in 16 is a control
+/// character, of which random bytes have one in 10.
+fn is_binary(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(TOLD_BY.end)];
+    let is_control = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b);
+    head.len() >= TOLD_BY.start
+        && head.iter().filter(is_control).count() * 16 > head.len()
+        && String::from_utf8_lossy(head).chars().filter(|&c| c == char::REPLACEMENT_CHARACTER).count() > 1
+        && matches!(sniff(head), Format::Csv | Format::Tsv | Format::Psv | Format::Lines)
+}
+
 /// Makes sure that what begins so is text or Parquet, unless its format is given.
 pub(crate) fn refuse_foreign(path: &Path, head: &[u8], options: &ReadOptions) -> Result<(), SourceError> {
+    if options.format.is_some() {
+        return Ok(());
+    }
+    let refuse = |what, advice| Err(SourceError::Unsupported { path: path.to_path_buf(), what, advice });
     match foreign_format(head) {
-        Some(Foreign { what, advice, .. }) if options.format.is_none() => {
-            Err(SourceError::Unsupported { path: path.to_path_buf(), what, advice })
-        }
-        _ => Ok(()),
+        Some(Foreign { what, advice, .. }) => refuse(what, advice),
+        None if is_binary(head) => refuse("no text", "name files of events, or say with `format` what it is"),
+        None => Ok(()),
     }
 }
 
@@ -104,6 +125,28 @@ mod tests {
     #[case(b"", None)]
     fn formats_that_are_not_read(#[case] head: &[u8], #[case] expected: Option<&str>) {
         assert_eq!(foreign_format(head).map(|format| format.what), expected);
+    }
+
+    #[test]
+    fn text_is_told_from_other_data() {
+        let random = |seed: u64| {
+            (0..500).scan(seed, |x, _| {
+                *x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                Some((*x >> 56) as u8)
+            })
+        };
+        for seed in 0..100 {
+            let bytes: Vec<u8> = random(seed).collect();
+            assert!(is_binary(&bytes), "{seed}");
+            assert!(!is_binary(&bytes[..60]));
+            // A payload in a line of text, and one in JSON.
+            let csv = [b"time,user,payload\n", &b"12:30,root,cat /etc/passwd\n".repeat(40)[..], &bytes[..100]].concat();
+            assert!(!is_binary(&csv));
+            assert!(!is_binary(&[b"{\"payload\":\"", &bytes[..], b"\"}\n"].concat()));
+        }
+        let latin1: Vec<u8> = "caf\u{e9};na\u{ef}ve\n".repeat(20).chars().map(|c| c as u8).collect();
+        assert!(!is_binary(&latin1));
+        assert!(!is_binary(&[0; 500]));
     }
 
     #[test]
