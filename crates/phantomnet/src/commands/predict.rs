@@ -1,6 +1,7 @@
 //! `phantomnet predict`
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -32,35 +33,37 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
         Prediction { scorer: &scorer, output, n_rows: 0, n_rejected: 0, n_unparsed: 0, any_value: false };
     let mut options = read_options(&config)?;
     options.keep_extra = true;
-    if args.data.is_empty() || args.data == ["-"] {
-        let reader = BufReader::with_capacity(1 << 16, std::io::stdin());
-        let reader = plain_text(reader, &options).map_err(source_failure)?;
-        let stream = EventStream::new(reader, &options, &scorer.event_schema()).map_err(source_failure)?;
-        prediction.stream(stream, "-")?;
-    } else {
-        let (urls, files): (Vec<String>, Vec<String>) =
-            args.data.iter().cloned().partition(|data| DatabaseSource::parse(data).is_some());
-        for url in urls {
-            let events =
-                read_events_as(std::slice::from_ref(&url), &options, &scorer.event_schema()).map_err(source_failure)?;
-            prediction.events(&events, &events.origin.files[0].path.display().to_string())?;
+    let schema = scorer.event_schema();
+    let data = if args.data.is_empty() { vec!["-".to_owned()] } else { args.data.clone() };
+    let (urls, paths): (Vec<String>, Vec<String>) =
+        data.into_iter().partition(|data| DatabaseSource::parse(data).is_some());
+    let (pipes, files): (Vec<String>, Vec<String>) = paths.into_iter().partition(|path| is_pipe(path));
+    for url in urls {
+        let events = read_events_as(std::slice::from_ref(&url), &options, &schema).map_err(source_failure)?;
+        prediction.events(&events, &events.origin.files[0].path.display().to_string())?;
+    }
+    let (files, warnings) =
+        if files.is_empty() { Default::default() } else { expand_paths(&files).map_err(source_failure)? };
+    warnings.iter().for_each(|warning| terminal::warn(warning));
+    for path in files {
+        let name = path.display().to_string();
+        if options.format == Some(Format::Parquet) || is_parquet(&path) {
+            // Parquet is no stream of lines; its rejected share is judged over all input, below.
+            options.max_rejected = 1.0;
+            let events = read_events_as(std::slice::from_ref(&name), &options, &schema).map_err(source_failure)?;
+            prediction.events(&events, &name)?;
+        } else {
+            let stream = EventStream::open(&path, &options, &schema).map_err(source_failure)?;
+            prediction.stream(stream, &name)?;
         }
-        let (paths, warnings) =
-            if files.is_empty() { Default::default() } else { expand_paths(&files).map_err(source_failure)? };
-        warnings.iter().for_each(|warning| terminal::warn(warning));
-        for path in paths {
-            let name = path.display().to_string();
-            if options.format == Some(Format::Parquet) || is_parquet(&path) {
-                // Parquet is no stream of lines; its rejected share is judged over all input, below.
-                options.max_rejected = 1.0;
-                let events = read_events_as(std::slice::from_ref(&name), &options, &scorer.event_schema())
-                    .map_err(source_failure)?;
-                prediction.events(&events, &name)?;
-            } else {
-                let stream = EventStream::open(&path, &options, &scorer.event_schema()).map_err(source_failure)?;
-                prediction.stream(stream, &name)?;
-            }
-        }
+    }
+    for pipe in pipes {
+        let reader: Box<dyn Read + Send> = match pipe.as_str() {
+            "-" => Box::new(std::io::stdin()),
+            path => Box::new(File::open(path).map_err(|e| Failure::data(format!("cannot read `{path}`: {e}")))?),
+        };
+        let text = plain_text(BufReader::with_capacity(1 << 16, reader), &options).map_err(source_failure)?;
+        prediction.stream(EventStream::new(text, &options, &schema).map_err(source_failure)?, &pipe)?;
     }
     prediction.finish(&config)
 }
@@ -69,6 +72,12 @@ pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
 pub(super) fn no_column(name: &str) -> Failure {
     Failure::data(format!("`{name}` has none of the columns that the model reads"))
         .hint("for files without a header, name the columns: --set 'data.columns=[\"a\", \"b\"]'")
+}
+
+/// Whether a path is standard input, or something else that is read once from its beginning: a named pipe, or what a shell gives for
+/// `<(...)`.
+fn is_pipe(path: &str) -> bool {
+    path == "-" || Path::new(path).metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 fn is_parquet(path: &Path) -> bool {

@@ -1,5 +1,6 @@
 //! What `predict` writes: each event as it came, with score and verdict.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -13,12 +14,15 @@ use phantomnet_score::{Scorer, Scores, Verdict};
 use serde_json::{Map, Value};
 
 use crate::cli::{OutputFormat, PredictArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, visible};
 use crate::pipeline::push_record;
 use crate::temporary::PartialFile;
+use crate::terminal;
 
 const SCORE: &str = "score";
 const VERDICT: &str = "verdict";
+/// Columns that are told of, of those that CSV cannot hold.
+const SHOWN_LATE: usize = 5;
 
 /// One scored event.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ pub(crate) struct Output {
     file: Option<PartialFile>,
     /// CSV: the columns, fixed by the first batch.
     header: Option<Vec<String>>,
+    /// CSV: columns with values that came up later, as many as are told of.
+    late: BTreeSet<String>,
     /// Parquet: everything, since its schema is known only at the end.
     batches: Vec<RecordBatch>,
     /// The reader of our output went away, which is its right.
@@ -79,6 +85,7 @@ impl Output {
             to,
             file,
             header: None,
+            late: BTreeSet::new(),
             batches: Vec::new(),
             closed: false,
         })
@@ -86,7 +93,21 @@ impl Output {
 
     /// Called before the rows of a batch.
     pub(crate) fn begin(&mut self, batch: &RecordBatch, layout: Option<&Layout>) -> Result<(), Failure> {
-        if self.format != OutputFormat::Csv || self.header.is_some() {
+        if self.format != OutputFormat::Csv {
+            return Ok(());
+        }
+        if let Some(header) = &self.header {
+            let fields = batch.schema();
+            let found = fields.fields().iter().zip(batch.columns());
+            let late = found.filter(|(field, column)| {
+                column.null_count() < column.len() && !header.iter().any(|name| name == field.name())
+            });
+            let late: Vec<String> = late.map(|(field, _)| visible(field.name())).collect();
+            for name in late {
+                if self.late.len() <= SHOWN_LATE {
+                    self.late.insert(name);
+                }
+            }
             return Ok(());
         }
         let columns: Vec<String> = match layout {
@@ -234,6 +255,14 @@ impl Output {
             self.write_parquet()?;
         }
         self.flush()?;
+        if !self.late.is_empty() {
+            let shown: Vec<&str> = self.late.iter().take(SHOWN_LATE).map(String::as_str).collect();
+            let more = if self.late.len() > SHOWN_LATE { " and others" } else { "" };
+            terminal::warn(&format!(
+                "`{}`{more} came up after the columns of the CSV were written and are not in it; `--format jsonl` has all",
+                shown.join("`, `")
+            ));
+        }
         self.file.map_or(Ok(()), PartialFile::finish)
     }
 

@@ -301,6 +301,47 @@ fn scored_events_of_documents_keep_their_shape() {
 }
 
 #[test]
+fn columns_that_come_up_late_are_told_of() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    w.write("a.csv", "event,data\nlogin,x\n");
+    w.write("b.csv", "data,extra\nlogin,y\n");
+    let output = w.command(&["predict", "phantomnet-out/model", "a.csv", "b.csv", "-f", "csv"]).output().unwrap();
+    let (found, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(found.starts_with("event,data,score,verdict\n") && found.lines().count() == 3, "{found}");
+    assert!(told.contains("`extra` came up after the columns of the CSV were written"), "{told}");
+    let output = w.command(&["predict", "phantomnet-out/model", "a.csv", "-f", "csv"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!told.contains("came up after"), "{told}");
+}
+
+/// Standard input beside files, under its name in the system, and a pipe with a name.
+#[test]
+fn pipes_are_scored_beside_files() {
+    let w = Workplace::new();
+    w.json(&["train", "events.csv", "--json"]);
+    w.write("two.csv", "event,data\ncommand,id\nlogin,x\n");
+    let predict = |args: &[&str]| {
+        let mut command = w.command(&[&["predict", "phantomnet-out/model"], args].concat());
+        let output = command.stdin(fs::File::open(w.path("two.csv")).unwrap()).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (alone, _) = predict(&["-"]);
+    assert_eq!(alone.lines().count(), 2);
+    assert_eq!(predict(&["two.csv", "-"]).0, alone.repeat(2));
+    let made = std::process::Command::new("mkfifo").arg(w.path("pipe")).status().unwrap();
+    assert!(made.success());
+    let writer = std::thread::spawn({
+        let pipe = w.path("pipe");
+        move || fs::write(pipe, "event,data\ncommand,id\nlogin,x\nlogin\n")
+    });
+    let (found, told) = predict(&["pipe"]);
+    writer.join().unwrap().unwrap();
+    assert_eq!(found, alone);
+    assert!(told.contains("pipe:4: expected 2 fields, got 1"), "{told}");
+}
+
+#[test]
 fn many_files_are_told_of_together() {
     let w = Workplace::new();
     fs::create_dir(w.path("many")).unwrap();
