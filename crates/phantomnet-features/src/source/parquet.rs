@@ -165,6 +165,12 @@ fn narrow(array: &ArrayRef, is_lossy: &mut [bool]) -> Result<ArrayRef, ArrowErro
             if integers.null_count() == array.null_count() { integers } else { cast(array, &T::Float64)? }
         }
         data_type if data_type.is_integer() => cast(array, &T::Int64)?,
+        // Whole, of at most 18 digits.
+        T::Decimal32(_, 0) | T::Decimal64(0..19, 0) | T::Decimal128(0..19, 0) => cast(array, &T::Int64)?,
+        // By way of text: divided, long ones come out off by one in the last place.
+        T::Decimal32(..) | T::Decimal64(..) | T::Decimal128(..) | T::Decimal256(..) => {
+            cast(&cast(array, &T::Utf8)?, &T::Float64)?
+        }
         data_type if data_type.is_numeric() => cast(array, &T::Float64)?,
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => {
             let bytes = cast(array, &T::Binary)?;

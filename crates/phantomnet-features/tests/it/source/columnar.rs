@@ -60,6 +60,26 @@ fn columns_take_the_four_types() {
     assert_eq!(events.origin.places.get(1).line, 2);
 }
 
+/// As Python's `float(Decimal(...))` and `int(Decimal(...))` give them.
+#[test]
+fn decimals_are_the_nearest_numbers() {
+    let decimals = |values: [i128; 2], precision, scale| -> ArrayRef {
+        Arc::new(Decimal128Array::from(values.to_vec()).with_precision_and_scale(precision, scale).unwrap())
+    };
+    let batch = RecordBatch::try_from_iter([
+        ("whole", decimals([1_234_567_890, -7], 10, 0)),
+        ("long", decimals([12_345_678_901_234_567_890, 7], 20, 0)),
+        ("part", decimals([1, 12_345_678_901_234_567_891], 20, 2)),
+    ])
+    .unwrap();
+    let events = read("a.parquet", write(&batch)).unwrap();
+    let expected = [
+        r#"{"whole":1234567890,"long":1.2345678901234567e+19,"part":0.01}"#,
+        r#"{"whole":-7,"long":7.0,"part":1.2345678901234568e+17}"#,
+    ];
+    assert_eq!(rows(&events.batch), expected);
+}
+
 #[test]
 fn parquet_joins_with_text() {
     let files = Files::new(&[("a.parquet", &write(&sample())), ("b.csv", b"small,flag,float\nx,true,3\n")]);
