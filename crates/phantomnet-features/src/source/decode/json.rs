@@ -1,0 +1,122 @@
+//! Records of JSON: where the next object begins, and what is rejected where none can be read.
+
+use memchr::{memchr, memrchr};
+
+use super::{Decoder, Fields, Span, Step, ends_within_line, n_terminators, too_long};
+use crate::source::broken::{End, Search, end_of_element, end_of_object};
+use crate::source::json::{self, JsonError};
+
+impl Decoder {
+    /// An object; what stands between objects is blank, commas and brackets.
+    pub(super) fn json(&mut self, text: &[u8], at: usize, ended: bool) -> Step {
+        if let Some(search) = self.before.search.take() {
+            return self.search(text, at, ended, search);
+        }
+        let Fields::Json { flattener, in_document } = &mut self.fields else { return Step::Nothing(at) };
+        let (mut start, mut is_pending) = (at, false);
+        loop {
+            start = json::blanks(text, start);
+            match text.get(start) {
+                Some(b',' | b'[' | b']') => start += 1,
+                Some(b'}') if *in_document => start += 1,
+                // What else the object around the records says of them.
+                Some(b'"') if *in_document => match json::member(text, start) {
+                    Ok(next) => start = next,
+                    Err(error) => {
+                        is_pending = error == JsonError::Incomplete && !ended;
+                        break;
+                    }
+                },
+                _ => break,
+            }
+        }
+        // Mostly a single line end.
+        self.line += n_terminators(&text[at..start], self.terminator);
+        let Some(&first) = text.get(start) else { return Step::Nothing(start) };
+        if is_pending {
+            return Step::Pending(start);
+        }
+        let limit = text.len().min(start.saturating_add(self.max_record_bytes));
+        let within = &text[..limit];
+        let outcome = if first == b'{' {
+            flattener.flatten(within, start, &mut self.names, &mut self.row)
+        } else {
+            Err(JsonError::Syntax { what: "expected a JSON object", at: start })
+        };
+        let line = self.line;
+        let error = match outcome {
+            Ok(end) => {
+                self.n_lossy += u64::from(flattener.is_lossy);
+                self.line += n_terminators(&text[start..end], self.terminator);
+                return self.finish(text, Span { start, end, next: end, line });
+            }
+            Err(error) => error,
+        };
+        let is_all = limit == text.len();
+        if error == JsonError::Incomplete && is_all && !ended {
+            return Step::Pending(start);
+        }
+        // Beyond the limit nothing is known: that is an end for what looks for one within.
+        let ended_within = ended || !is_all;
+        let (found, search) = match first {
+            b'{' => end_of_object(within, start, self.terminator, ended_within),
+            _ if ends_within_line(&text[..start], self.terminator, self.before.is_within_line) => {
+                (end_of_element(within, start, self.terminator, ended_within), Search::Line)
+            }
+            _ => (End::OfLine, Search::Line),
+        };
+        let (end, next) = match found {
+            End::Pending => return Step::Pending(start),
+            End::At(end) if end < limit || is_all => {
+                (end - usize::from(text[start..end].ends_with(&[self.terminator])), end)
+            }
+            End::At(_) | End::OfLine => match self.physical_line(within, start, ended && is_all) {
+                Some(line) => line,
+                None if is_all => return Step::Pending(start),
+                None => {
+                    self.before.search = Some(search);
+                    (limit, limit)
+                }
+            },
+        };
+        self.line += n_terminators(&text[start..next], self.terminator);
+        let reason = match error {
+            JsonError::Incomplete if !is_all => too_long(self.max_record_bytes),
+            JsonError::Incomplete => "the object does not end".to_owned(),
+            JsonError::Syntax { what, .. } if first != b'{' => what.to_owned(),
+            JsonError::Syntax { what, at } => {
+                let from = memrchr(self.terminator, &text[start..at]).map_or(start, |i| start + i + 1);
+                match n_terminators(&text[start..at], self.terminator) {
+                    0 => format!("{what} at column {}", at - from + 1),
+                    n => format!("{what} at column {} of the line {n} below", at - from + 1),
+                }
+            }
+        };
+        Step::Rejected(Span { start, end, next, line }, reason)
+    }
+
+    /// Goes on in something broken, up to its end.
+    fn search(&mut self, text: &[u8], at: usize, ended: bool, mut search: Search) -> Step {
+        let mut place = at;
+        if let Search::Object(brackets) = &mut search {
+            match brackets.close(text, &mut place, self.terminator, ended) {
+                End::At(end) => return Step::Nothing(end),
+                End::Pending => {
+                    self.before.search = Some(search);
+                    return if place > at { Step::Nothing(place) } else { Step::Pending(at) };
+                }
+                End::OfLine => {}
+            }
+        }
+        match memchr(self.terminator, &text[place..]) {
+            Some(length) => {
+                self.line += 1;
+                Step::Nothing(place + length + 1)
+            }
+            None => {
+                self.before.search = Some(Search::Line).filter(|_| !ended);
+                Step::Nothing(text.len())
+            }
+        }
+    }
+}
