@@ -56,8 +56,8 @@ pub fn check_stream(bytes: &[u8], size: usize, options: &ReadOptions, schema: &E
         // What a document is laid out like, and where its events begin, is told from what has arrived when it begins.
         (Ok(whole), Ok(pieces)) if whole.layout != pieces.layout => {}
         (Ok(whole), Ok(pieces)) if whole.layout == Layout::JsonDocument && whole.start() != pieces.start() => {}
-        // Likewise the format, which may have a header that is broken.
-        (Ok(_), Err(_)) | (Err(_), Ok(_)) if options.format.is_none() => {}
+        // Likewise the format, which may have a header that is broken, and whether it is text at all.
+        (Ok(_), Err(_)) | (Err(_), Ok(_) | Err(_)) if options.format.is_none() => {}
         _ => assert_eq!(whole, pieces, "how bytes arrive changes what is read"),
     }
     match whole {
@@ -144,12 +144,13 @@ pub(crate) fn check_accounts(text: &[u8], terminator: u8, layout: &Layout, recor
                 );
                 start + line.len()
             }
-            // It reaches to the end of its line, or further where it is a request or has quoted line ends.
+            // It reaches to the end of its line, or further where it is a request, has quoted line ends, or is an object of JSON,
+            // which may also end before.
             Err(reason) => {
                 let length = text[start..].iter().position(|&b| b == terminator).unwrap_or(text.len() - start);
                 let is_quoted = reason.starts_with("expected") && text[start..start + length].contains(&b'"');
                 match layout {
-                    Layout::Http => next(offset),
+                    Layout::Http | Layout::JsonLines | Layout::JsonDocument => next(offset),
                     Layout::Delimited { .. } if is_quoted => next(offset),
                     _ => start + length,
                 }

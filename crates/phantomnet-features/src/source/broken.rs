@@ -40,10 +40,11 @@ pub(crate) enum Search {
 /// looked at.
 ///
 /// - `ended`: nothing comes after the text.
-pub(crate) fn end_of_object(text: &[u8], start: usize, terminator: u8, ended: bool) -> (End, Search) {
+/// - `lookahead`: bytes by which the next object is told, at most.
+pub(crate) fn end_of_object(text: &[u8], start: usize, terminator: u8, ended: bool, lookahead: usize) -> (End, Search) {
     match end_of_indented(text, start, terminator, ended) {
         End::OfLine => {
-            let mut brackets = Brackets::of(text, start);
+            let mut brackets = Brackets::of(text, start, lookahead);
             let end = brackets.close(text, &mut (start + 1), terminator, ended);
             (end, Search::Object(brackets))
         }
@@ -161,6 +162,8 @@ fn end_of_indented(text: &[u8], start: usize, terminator: u8, ended: bool) -> En
 pub(crate) struct Brackets {
     /// What the object begins with.
     first_key: Option<Vec<u8>>,
+    /// Bytes after a place that are looked at to tell what it is, at most.
+    lookahead: usize,
     /// Those that are open.
     open: Vec<u8>,
     in_string: bool,
@@ -173,10 +176,10 @@ pub(crate) struct Brackets {
 
 impl Brackets {
     /// Those of the object at a place, after its first.
-    fn of(text: &[u8], object: usize) -> Self {
+    fn of(text: &[u8], object: usize, lookahead: usize) -> Self {
         let first_key = first_key(text, object).map(<[u8]>::to_vec);
         let (open, between) = (vec![b'{'], Vec::new());
-        Self { first_key, open, in_string: false, between, is_list_broken: false, before: b'{' }
+        Self { first_key, lookahead, open, in_string: false, between, is_list_broken: false, before: b'{' }
     }
 
     /// The end of the object by its brackets, or before another that begins with the same key (any, if that is what is broken), on
@@ -189,6 +192,8 @@ impl Brackets {
             if byte == terminator || self.open.len() > MAX_OPEN {
                 return End::OfLine;
             }
+            let end = text.len().min(at.saturating_add(self.lookahead));
+            let (text, ended) = (&text[..end], ended || end < text.len());
             match self.is_before_next(text, *at, terminator, ended) {
                 None => return End::Pending,
                 Some(true) => return End::At(*at),
@@ -333,14 +338,14 @@ mod tests {
         let text = plain.as_bytes();
         let start = marked.find('<').unwrap();
         let expected = marked.find('>').map_or(End::OfLine, |end| End::At(end - 1));
-        assert_eq!(end_of_object(text, start, b'\n', true).0, expected);
+        assert_eq!(end_of_object(text, start, b'\n', true, 1000).0, expected);
         // As long as it is not to be told it is pending, and once it is told it stays.
         for length in start + 1..text.len() {
-            let (found, search) = end_of_object(&text[..length], start, b'\n', false);
+            let (found, search) = end_of_object(&text[..length], start, b'\n', false, 1000);
             assert!(found == End::Pending || found == expected, "{found:?} of {:?}", &plain[..length]);
             // The search goes on where it stopped.
             if let (End::Pending, Search::Object(_)) = (found, search) {
-                let (mut brackets, mut at) = (Brackets::of(text, start), start + 1);
+                let (mut brackets, mut at) = (Brackets::of(text, start, 1000), start + 1);
                 assert_eq!(brackets.close(&text[..length], &mut at, b'\n', false), End::Pending);
                 assert_eq!(brackets.close(text, &mut at, b'\n', true), expected, "after {:?}", &plain[..at]);
             }

@@ -13,6 +13,8 @@ impl Decoder {
             return self.search(text, at, ended, search);
         }
         let Fields::Json { flattener, in_document } = &mut self.fields else { return Step::Nothing(at) };
+        let max_record_bytes = self.max_record_bytes;
+        let limit_from = |start: usize| text.len().min(start.saturating_add(max_record_bytes));
         let (mut start, mut is_pending) = (at, false);
         loop {
             start = json::blanks(text, start);
@@ -20,13 +22,16 @@ impl Decoder {
                 Some(b',' | b'[' | b']') => start += 1,
                 Some(b'}') if *in_document => start += 1,
                 // What else the object around the records says of them.
-                Some(b'"') if *in_document => match json::member(text, start) {
-                    Ok(next) => start = next,
-                    Err(error) => {
-                        is_pending = error == JsonError::Incomplete && !ended;
-                        break;
+                Some(b'"') if *in_document => {
+                    let limit = limit_from(start);
+                    match json::member(&text[..limit], start) {
+                        Ok(next) => start = next,
+                        Err(error) => {
+                            is_pending = error == JsonError::Incomplete && limit == text.len() && !ended;
+                            break;
+                        }
                     }
-                },
+                }
                 _ => break,
             }
         }
@@ -36,7 +41,7 @@ impl Decoder {
         if is_pending {
             return Step::Pending(start);
         }
-        let limit = text.len().min(start.saturating_add(self.max_record_bytes));
+        let limit = limit_from(start);
         let within = &text[..limit];
         let outcome = if first == b'{' {
             flattener.flatten(within, start, &mut self.names, &mut self.row)
@@ -59,7 +64,7 @@ impl Decoder {
         // Beyond the limit nothing is known: that is an end for what looks for one within.
         let ended_within = ended || !is_all;
         let (found, search) = match first {
-            b'{' => end_of_object(within, start, self.terminator, ended_within),
+            b'{' => end_of_object(within, start, self.terminator, ended_within, self.max_record_bytes),
             _ if ends_within_line(&text[..start], self.terminator, self.before.is_within_line) => {
                 (end_of_element(within, start, self.terminator, ended_within), Search::Line)
             }
@@ -100,7 +105,8 @@ impl Decoder {
         let mut place = at;
         if let Search::Object(brackets) = &mut search {
             match brackets.close(text, &mut place, self.terminator, ended) {
-                End::At(end) => return Step::Nothing(end),
+                End::At(end) if end > at => return Step::Nothing(end),
+                End::At(_) => return self.json(text, at, ended),
                 End::Pending => {
                     self.before.search = Some(search);
                     return if place > at { Step::Nothing(place) } else { Step::Pending(at) };
