@@ -8,7 +8,7 @@ use memchr::{memchr, memchr_iter};
 
 use crate::source::broken::Search;
 use crate::source::cell::Kind;
-use crate::source::delimited::{self, ends_amid_text, open_quote};
+use crate::source::delimited::{self, Header, ends_amid_text, open_quote};
 use crate::source::excerpt::visible;
 use crate::source::http::{
     self,
@@ -18,6 +18,10 @@ use crate::source::json::Flattener;
 use crate::source::layout::Layout;
 use crate::source::row::{Names, Row, Source};
 use crate::source::zeek::{self, ZeekLayout};
+
+const HEADER_AGAIN: &str = "it is the header again";
+const FOREIGN_HEADER: &str = "the log goes on with other fields, which need a file of their own";
+const FOREIGN_RECORD: &str = "it belongs to the other fields above, which need a file of their own";
 
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +51,7 @@ pub(crate) struct Span {
 /// What must be known of the text before the one at hand.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Before {
-    /// The last header of Zeek is not the layout's.
+    /// The last header is not the layout's.
     pub(crate) is_foreign: bool,
     /// It ends within a line.
     pub(crate) is_within_line: bool,
@@ -84,7 +88,7 @@ pub(crate) struct Decoder {
 #[derive(Debug)]
 enum Fields {
     Json { flattener: Flattener, in_document: bool },
-    Delimited { delimiter: u8, header: Vec<String>, columns: Vec<Option<usize>> },
+    Delimited { delimiter: u8, header: Vec<String>, known: Header, columns: Vec<Option<usize>> },
     Zeek { layout: ZeekLayout, columns: Vec<Option<usize>> },
     Line { column: Option<usize> },
     Http { framer: Framer, columns: Vec<Option<usize>> },
@@ -105,6 +109,7 @@ impl Decoder {
             Layout::Delimited { delimiter, header } => Fields::Delimited {
                 delimiter: *delimiter,
                 columns: header.iter().map(|name| names.id(name)).collect(),
+                known: Header::new(header),
                 header: header.clone(),
             },
             Layout::Zeek(zeek) => Fields::Zeek { columns: columns_of(&zeek.header, &mut names), layout: zeek.clone() },
@@ -212,9 +217,19 @@ impl Decoder {
             return Step::Rejected(span, too_long(self.max_record_bytes));
         }
         let outcome = match &self.fields {
-            Fields::Delimited { delimiter, columns, .. } => {
+            Fields::Delimited { delimiter, columns, known, .. } => {
                 match delimited::split(text, start, end, *delimiter, columns, &mut self.row) {
-                    Ok(n_fields) => check_fields(n_fields, columns.len()),
+                    Ok(n_fields) => match check_fields(n_fields, columns.len()) {
+                        Ok(_) => match known.is_again(&text[start..end], *delimiter) {
+                            None if self.before.is_foreign => Err(FOREIGN_RECORD.to_owned()),
+                            None => Ok(true),
+                            Some(is_same) => {
+                                self.before.is_foreign = !is_same;
+                                Err(if is_same { HEADER_AGAIN } else { FOREIGN_HEADER }.to_owned())
+                            }
+                        },
+                        error => error,
+                    },
                     Err(field) => return self.spanning(text, span, field, ended),
                 }
             }
@@ -234,16 +249,14 @@ impl Decoder {
             Fields::Zeek { layout, columns } => {
                 let line = String::from_utf8_lossy(&text[start..end]);
                 match layout.split(&line, columns, &mut self.row)? {
-                    zeek::Line::Event if self.before.is_foreign => {
-                        Err("it belongs to the other fields above, which need a file of their own".into())
-                    }
+                    zeek::Line::Event if self.before.is_foreign => Err(FOREIGN_RECORD.to_owned()),
                     zeek::Line::Event => Ok(true),
                     zeek::Line::Remark => Ok(false),
                     zeek::Line::Fields { are_same } => {
                         self.before.is_foreign = !are_same;
                         match are_same {
                             true => Ok(false),
-                            false => Err("the log goes on with other fields, which need a file of their own".into()),
+                            false => Err(FOREIGN_HEADER.to_owned()),
                         }
                     }
                 }
@@ -273,7 +286,7 @@ impl Decoder {
 
     /// A record of several lines: the first of them, `span`, leaves the quote of a field open.
     fn spanning(&mut self, text: &[u8], first: Span, field: usize, ended: bool) -> Step {
-        let Fields::Delimited { delimiter, columns, header } = &self.fields else {
+        let Fields::Delimited { delimiter, columns, header, .. } = &self.fields else {
             return Step::Nothing(first.next);
         };
         let (delimiter, start) = (*delimiter, first.start);
@@ -327,14 +340,40 @@ impl Decoder {
                     |field| Err(format!("quote opened in field `{}` is never closed", field + 1)),
                     |n_fields| check_fields(n_fields, columns.len()),
                 );
+                let checked = match checked {
+                    Ok(_) if self.before.is_foreign => Err(FOREIGN_RECORD.to_owned()),
+                    checked => checked,
+                };
+                // A stray quote has another record closed by its own, or taken into a field.
+                let (end, next) = match &checked {
+                    Err(_) => self
+                        .sound_line(text, first.next, next)
+                        .map_or((end, next), |line| (start + text[start..line].trim_ascii_end().len(), line)),
+                    Ok(_) => (end, next),
+                };
                 let span = Span { start, end, next, line: self.line };
-                self.line += memchr_iter(self.terminator, &text[start..end]).count() as u64 + 1;
+                self.line += n_terminators(&text[start..next], self.terminator);
                 match checked {
                     Ok(_) => self.finish(text, span),
                     Err(reason) => Step::Rejected(span, reason),
                 }
             }
         }
+    }
+
+    /// Where the first physical line from `at` on, before `end`, starts that is a record by itself, without a quote in it.
+    fn sound_line(&self, text: &[u8], mut at: usize, end: usize) -> Option<usize> {
+        let Fields::Delimited { delimiter, columns, .. } = &self.fields else { return None };
+        while at < end {
+            let (line_end, next) = self.physical_line(text, at, true)?;
+            let line = &text[at..line_end];
+            let n_fields = memchr_iter(*delimiter, line).count() + 1;
+            if !line.is_empty() && n_fields == columns.len() && memchr(b'"', line).is_none() {
+                return Some(at);
+            }
+            at = next;
+        }
+        None
     }
 
     /// End of the physical line that starts at a place, without and with its terminator; `None` when it has not come yet.

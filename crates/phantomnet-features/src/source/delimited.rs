@@ -4,6 +4,7 @@
 //! and the next delimiter belongs to the field, if that ends on the line that it begins on. At the end of a physical line there are thus two states, inside a quote
 //! or not, and a record ends where the second is reached.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use memchr::memchr;
@@ -54,6 +55,70 @@ pub(crate) fn ends_amid_text(line: &[u8], delimiter: u8) -> bool {
         }
     }
     false
+}
+
+/// The names of a header, to know it by when it comes again: files that were put together have it in between.
+#[derive(Debug)]
+pub(crate) struct Header {
+    names: Vec<String>,
+    // Looked up, never iterated.
+    known: HashSet<Vec<u8>>,
+    /// First bytes and lengths of names, by which nearly every record is told from a header.
+    first_bytes: [bool; 256],
+    lengths: u64,
+}
+
+impl Header {
+    pub(crate) fn new(names: &[String]) -> Self {
+        let known: HashSet<Vec<u8>> = names.iter().map(|name| name.trim().as_bytes().to_vec()).collect();
+        let mut header = Self { names: names.to_vec(), known, first_bytes: [false; 256], lengths: 0 };
+        for name in names.iter().map(|name| name.trim().as_bytes()) {
+            header.first_bytes[usize::from(name.first().copied().unwrap_or_default())] = true;
+            header.lengths |= length_bit(name);
+        }
+        header
+    }
+
+    /// Whether a record of as many fields is a header of these names, and if so, whether they are in the same order. One field alone
+    /// may be a value.
+    pub(crate) fn is_again(&self, record: &[u8], delimiter: u8) -> Option<bool> {
+        let first = &record[..memchr(delimiter, record)?];
+        let first = first.strip_prefix(b"\"").and_then(|first| first.strip_suffix(b"\"")).unwrap_or(first).trim_ascii();
+        if !self.first_bytes[usize::from(*first.first()?)]
+            || self.lengths & length_bit(first) == 0
+            || !self.known.contains(first)
+        {
+            return None;
+        }
+        let fields = fields_of(record, delimiter);
+        let mut named = fields.iter().map(|field| field.trim()).filter(|field| !field.is_empty());
+        if !named.all(|field| self.known.contains(field.as_bytes())) {
+            return None;
+        }
+        // A name that came twice in the header had a number added, and one that was empty was made up.
+        let is_same = |(field, name): (&str, &str)| {
+            field.is_empty() || name == field || name.strip_prefix(field).is_some_and(|rest| rest.starts_with('_'))
+        };
+        Some(fields.iter().map(|field| field.trim()).zip(self.names.iter().map(|name| name.trim())).all(is_same))
+    }
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}
+
+/// The fields of a record whose quotes are closed.
+pub(crate) fn fields_of(record: &[u8], delimiter: u8) -> Vec<String> {
+    let record = String::from_utf8_lossy(record);
+    let record = record.as_bytes();
+    let columns: Vec<Option<usize>> = (0..=memchr::memchr_iter(delimiter, record).count()).map(Some).collect();
+    let mut row = Row::default();
+    let _ = split(record, 0, record.len(), delimiter, &columns, &mut row);
+    let mut fields = vec![String::new(); row.cells.last().map_or(0, |cell| cell.column + 1)];
+    for cell in &row.cells {
+        fields[cell.column] = String::from_utf8_lossy(row.bytes(cell, record)).into_owned();
+    }
+    fields
 }
 
 /// Takes a record of `source`, which stands at `at..end`, apart: field `i` becomes a cell of column `columns[i]`, or none where that

@@ -4,10 +4,10 @@ use memchr::{memchr, memrchr};
 
 use crate::events::{ColumnType, EventSchema};
 use crate::source::decode::{Decoder, Step};
-use crate::source::delimited::{column_names, split};
+use crate::source::delimited::{column_names, fields_of};
 use crate::source::excerpt::visible;
 use crate::source::json::{self, JsonError};
-use crate::source::row::{MAX_COLUMNS, Names, Row};
+use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::zeek::{self, ZeekLayout};
 use crate::source::{Format, ReadOptions};
 
@@ -184,7 +184,7 @@ fn read_names(
         Step::Nothing(_) => return Err(NoLayout::Empty),
         Step::Pending(_) => return Err(NoLayout::Pending),
     };
-    Ok((header_fields(&text[span.start..span.end], delimiter), span.next))
+    Ok((fields_of(&text[span.start..span.end], delimiter), span.next))
 }
 
 fn delimited(delimiter: u8, header: &[String], start: usize, known: &dyn Fn(&str) -> bool) -> Result<Begun, NoLayout> {
@@ -208,17 +208,6 @@ fn delimited(delimiter: u8, header: &[String], start: usize, known: &dyn Fn(&str
         warnings.push(format!("{n} more columns of the header repeat a name"));
     }
     Ok(Begun { layout: Layout::Delimited { delimiter, header }, start, warnings })
-}
-
-/// The fields of a header.
-fn header_fields(record: &[u8], delimiter: u8) -> Vec<String> {
-    let record = String::from_utf8_lossy(record);
-    let record = record.as_bytes();
-    let columns: Vec<Option<usize>> = (0..=memchr::memchr_iter(delimiter, record).count()).map(Some).collect();
-    let mut row = Row::default();
-    // Its quotes are closed, else no record had been found.
-    let _ = split(record, 0, record.len(), delimiter, &columns, &mut row);
-    row.cells.iter().map(|cell| String::from_utf8_lossy(row.bytes(cell, record)).into_owned()).collect()
 }
 
 /// Layout of JSON whose first value stands at `at`, and where its records begin; `None` when more of it must be known.

@@ -880,6 +880,51 @@ fn streams_are_decompressed_and_decoded() {
     assert_eq!(capture.unwrap_err().to_string(), "`-` is a packet capture, which is not read");
 }
 
+/// What `cat` makes of several files.
+#[rstest]
+#[case::same("a,b\n1,2\na,b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
+#[case::quoted("a,b\n1,2\n\"a\", b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
+#[case::values_like_names("a,b\n1,2\na,3\nb,a1\n", &[], &[])]
+#[case::another_order(
+    "a,b\n1,2\nb,a\n4,3\n5,6\na,b\n7,8\n", &[(1, 2), (7, 8)],
+    &[
+        (3, "the log goes on with other fields, which need a file of their own"),
+        (4, "it belongs to the other fields above, which need a file of their own"),
+        (5, "it belongs to the other fields above, which need a file of their own"),
+        (6, "it is the header again"),
+    ]
+)]
+fn a_header_that_comes_again_is_no_event(
+    #[case] content: &str,
+    #[case] expected: &[(i64, i64)],
+    #[case] rejected: &[(u64, &str)],
+    #[values(1 << 20, 8)] block_bytes: usize,
+) {
+    let files = Files::new(&[("a.csv", content.as_bytes())]);
+    let threads = std::num::NonZeroUsize::new(2);
+    let events =
+        files.read(&["a.csv"], &ReadOptions { max_rejected: 1.0, block_bytes, threads, ..ReadOptions::default() });
+    let events = events.unwrap();
+    let found: Vec<_> = events.origin.rejected.kept.iter().map(|r| (r.place.line, r.reason.as_str())).collect();
+    assert_eq!(found, rejected);
+    if expected.is_empty() {
+        return assert_eq!(events.batch.num_rows(), 3);
+    }
+    let expected: Vec<String> = expected.iter().map(|(a, b)| format!(r#"{{"a":{a},"b":{b}}}"#)).collect();
+    assert_eq!(rows(&events.batch), expected);
+}
+
+/// A record of several lines that has other fields than the header costs no line that is a record by itself.
+#[rstest]
+#[case("n,t,l\n1,\"cut off\n2,a,0\n3,b,0\n4,\"\n\",0\n5,c,1\n", &[2, 3, 4, 5], 1)]
+#[case("n,t,l\n1,x,0\n\"\n2,a,0\n3,b,0\n\"\n5,c,1\n", &[1, 2, 3, 5], 2)]
+#[case("n,t,l\n1,\"a\nb\",x,y\n5,c,1\n", &[5], 1)]
+fn lines_within_a_broken_record_are_read(#[case] content: &str, #[case] expected: &[i64], #[case] n_rejected: u64) {
+    let events = read("a.csv", content).unwrap();
+    let found: Vec<i64> = events.batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+    assert_eq!((found.as_slice(), events.origin.rejected.n), (expected, n_rejected), "{:?}", events.origin.rejected);
+}
+
 #[rstest]
 #[case("a.log")]
 #[case("a")]
