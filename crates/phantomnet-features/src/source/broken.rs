@@ -6,13 +6,16 @@
 
 use memchr::memchr;
 
-use crate::source::json::{JsonError, blanks, skip};
+use crate::source::json::{JsonError, blanks, member, skip};
 
 /// Longest key by which the next object is known.
 const MAX_KEY_BYTES: usize = 256;
 
 /// Bytes that may stand between two strings.
 const MAX_BETWEEN: usize = 64;
+
+/// Objects of a list that are looked at to tell what they are part of.
+const MAX_ELEMENTS: usize = 64;
 
 /// Brackets that are open in a broken object, at most: a bound on what hostile nesting can cost.
 const MAX_OPEN: usize = 1024;
@@ -41,14 +44,45 @@ pub(crate) enum Search {
 ///
 /// - `ended`: nothing comes after the text.
 /// - `lookahead`: bytes by which the next object is told, at most.
-pub(crate) fn end_of_object(text: &[u8], start: usize, terminator: u8, ended: bool, lookahead: usize) -> (End, Search) {
+/// - `in_document`: objects are those of a list in another object.
+pub(crate) fn end_of_object(
+    text: &[u8],
+    start: usize,
+    terminator: u8,
+    ended: bool,
+    lookahead: usize,
+    in_document: bool,
+) -> (End, Search) {
     match end_of_indented(text, start, terminator, ended) {
         End::OfLine => {
-            let mut brackets = Brackets::of(text, start, lookahead);
+            let mut brackets = Brackets::of(text, start, lookahead, in_document);
             let end = brackets.close(text, &mut (start + 1), terminator, ended);
             (end, Search::Object(brackets))
         }
         end => (end, Search::Line),
+    }
+}
+
+/// Whether the object around a list whose `]` is before a place ends on the line: that of a document does, other than an object in it.
+fn ends_document(text: &[u8], mut at: usize, terminator: u8, ended: bool) -> Option<bool> {
+    let unknown = ended.then_some(false);
+    loop {
+        at = within_line(text, at, terminator);
+        match text.get(at) {
+            None => return ended.then_some(true),
+            Some(&byte) if byte == terminator => return Some(true),
+            Some(b',') => at += 1,
+            Some(b'"') => match member(text, at) {
+                Ok(end) => at = end,
+                Err(JsonError::Incomplete) => return unknown,
+                Err(_) => return Some(false),
+            },
+            Some(b'}') => {
+                let after = within_line(text, at + 1, terminator);
+                return text.get(after).map_or(ended.then_some(true), |&byte| Some(byte == terminator || byte == b'}'));
+            }
+            Some(_) => return Some(false),
+        }
     }
 }
 
@@ -164,6 +198,7 @@ pub(crate) struct Brackets {
     first_key: Option<Vec<u8>>,
     /// Bytes after a place that are looked at to tell what it is, at most.
     lookahead: usize,
+    in_document: bool,
     /// Those that are open.
     open: Vec<u8>,
     in_string: bool,
@@ -176,14 +211,15 @@ pub(crate) struct Brackets {
 
 impl Brackets {
     /// Those of the object at a place, after its first.
-    fn of(text: &[u8], object: usize, lookahead: usize) -> Self {
+    fn of(text: &[u8], object: usize, lookahead: usize, in_document: bool) -> Self {
         let first_key = first_key(text, object).map(<[u8]>::to_vec);
         let (open, between) = (vec![b'{'], Vec::new());
-        Self { first_key, lookahead, open, in_string: false, between, is_list_broken: false, before: b'{' }
+        let (in_string, is_list_broken) = (false, false);
+        Self { first_key, lookahead, in_document, open, in_string, between, is_list_broken, before: b'{' }
     }
 
-    /// The end of the object by its brackets, or before another that begins with the same key (any, if that is what is broken), on
-    /// the line that it begins on. Looks from `at` on, which is moved to what has not been looked at.
+    /// The end of the object by its brackets, or before another that stands where none can be or begins with the same key (any, if
+    /// that is what is broken), on the line that it begins on. Looks from `at` on, which is moved to what has not been looked at.
     pub(crate) fn close(&mut self, text: &[u8], at: &mut usize, terminator: u8, ended: bool) -> End {
         loop {
             let Some(&byte) = text.get(*at) else {
@@ -254,19 +290,60 @@ impl Brackets {
 
     /// Whether the next object begins at a place. `None`: not to be told yet.
     fn is_before_next(&self, text: &[u8], at: usize, terminator: u8, ended: bool) -> Option<bool> {
-        let could_be = text[at] == b'{'
-            && !matches!(self.before, b':' | b'[' | b'"')
-            && (self.in_string || self.is_list_broken || self.open.last() != Some(&b'['));
-        let Some(key) = self.first_key.as_ref().filter(|_| could_be) else { return Some(false) };
-        if !has_key(text, at, key, ended)? {
+        if text[at] != b'{' || matches!(self.before, b':' | b'[' | b'"') {
             return Some(false);
         }
+        // Where no object can be, any is the next.
+        let is_out_of_place = self.in_string || self.before == b',' && (self.is_list_broken || self.open == b"{");
+        let could_be = match &self.first_key {
+            _ if is_out_of_place => begins_object(text, at, ended)?,
+            Some(key) if self.is_list_broken || self.open.last() != Some(&b'[') => has_key(text, at, key, ended)?,
+            _ => false,
+        };
+        if !could_be {
+            return Some(false);
+        }
+        let has_first_key = match &self.first_key {
+            Some(key) => has_key(text, at, key, ended)?,
+            None => false,
+        };
         match skip(text, at, 1) {
-            Ok(end) => is_boundary(text, end, terminator, ended),
+            Ok(end) if has_first_key => is_boundary(text, end, terminator, ended),
+            Ok(end) => Some(
+                is_boundary(text, end, terminator, ended)?
+                    && is_outermost(text, end, terminator, ended, self.in_document)?,
+            ),
             Err(JsonError::Incomplete) if !ended => None,
             Err(_) => Some(false),
         }
     }
+}
+
+/// Whether an object that ends at a place is none of a list inside of another object, as far as what follows on the line tells.
+/// `None`: not to be told yet.
+fn is_outermost(text: &[u8], mut at: usize, terminator: u8, ended: bool, in_document: bool) -> Option<bool> {
+    let is_end = |at: usize| match text.get(at) {
+        Some(&byte) => Some(byte == terminator),
+        None => ended.then_some(true),
+    };
+    for _ in 0..MAX_ELEMENTS {
+        at = within_line(text, at, terminator);
+        match text.get(at) {
+            Some(b',') => at = within_line(text, at + 1, terminator),
+            Some(b']') if in_document => return ends_document(text, at + 1, terminator, ended),
+            Some(b']') => return is_end(within_line(text, at + 1, terminator)),
+            _ => {}
+        }
+        if text.get(at) != Some(&b'{') {
+            return is_end(at);
+        }
+        at = match skip(text, at, 1) {
+            Ok(end) => end,
+            Err(JsonError::Incomplete) if !ended => return None,
+            Err(_) => return Some(true),
+        };
+    }
+    Some(true)
 }
 
 /// What the object at a place begins with: a key as it is written, with its quotes; of a broken key only its first.
@@ -318,6 +395,9 @@ mod tests {
     #[case::inner_brace_not_closed(r#"<{"a":1,"l":[{"b":1,{"b":2}],"c":3}>,{"a":2}]"#)]
     #[case::bracket_added(r#"<{"a":1],"l":2}>,{"a":2}]"#)]
     #[case::braces_in_strings(r#"<{"a":nope,"b":"}}\"}"}>,{"a":2}]"#)]
+    #[case::cut_off_before_another(r#"<{"b":2,"m":["x","y>{"a":3,"m":"x"}"#)]
+    #[case::quote_lost_before_another(r#"<{"b":2,"m":"x, >{"a":3,"m":"x"},{"a":4,"m":"x"}]"#)]
+    #[case::brace_lost_before_another(r#"<{"b":{"c":1},>{"a":3},{"a":4}]"#)]
     #[case::first_key_broken(r#"<{"a:1,"b":"y"}>,{"a":"z","b":"w"}]"#)]
     #[case::cut_off(r#"<{"time":1,"msg":"ab>{"time":2,"msg":"x"}"#)]
     #[case::unescaped(r#"<{"time":1,"raw":"x {"time":2} y"}"#)]
@@ -338,14 +418,14 @@ mod tests {
         let text = plain.as_bytes();
         let start = marked.find('<').unwrap();
         let expected = marked.find('>').map_or(End::OfLine, |end| End::At(end - 1));
-        assert_eq!(end_of_object(text, start, b'\n', true, 1000).0, expected);
+        assert_eq!(end_of_object(text, start, b'\n', true, 1000, false).0, expected);
         // As long as it is not to be told it is pending, and once it is told it stays.
         for length in start + 1..text.len() {
-            let (found, search) = end_of_object(&text[..length], start, b'\n', false, 1000);
+            let (found, search) = end_of_object(&text[..length], start, b'\n', false, 1000, false);
             assert!(found == End::Pending || found == expected, "{found:?} of {:?}", &plain[..length]);
             // The search goes on where it stopped.
             if let (End::Pending, Search::Object(_)) = (found, search) {
-                let (mut brackets, mut at) = (Brackets::of(text, start, 1000), start + 1);
+                let (mut brackets, mut at) = (Brackets::of(text, start, 1000, false), start + 1);
                 assert_eq!(brackets.close(&text[..length], &mut at, b'\n', false), End::Pending);
                 assert_eq!(brackets.close(text, &mut at, b'\n', true), expected, "after {:?}", &plain[..at]);
             }

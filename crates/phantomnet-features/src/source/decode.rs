@@ -55,6 +55,8 @@ pub(crate) struct Before {
     pub(crate) is_foreign: bool,
     /// It ends within a line.
     pub(crate) is_within_line: bool,
+    /// The list of events of a document has ended: what comes is what else the document says, or another document.
+    pub(crate) is_after_list: bool,
     /// It ends within something broken that has been rejected.
     pub(crate) search: Option<Search>,
 }

@@ -22,7 +22,7 @@ const EVENT_KEYS: &[&str] =
     &["alerts", "attacks", "data", "entries", "events", "hits", "items", "logs", "records", "results"];
 
 /// Beginning of JSON after which its layout is told, whether its first object has ended or not.
-const ENOUGH_JSON: usize = 64 * 1024;
+pub(crate) const ENOUGH_JSON: usize = 64 * 1024;
 
 /// How the records of a source are laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,7 +228,17 @@ fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
     let is_alone = object.as_ref().is_ok_and(|&end| json::blanks(text, end) == text.len());
     let around = match object {
         // One object, and nothing else: a document if it holds events, else an event.
-        Ok(_) => is_alone,
+        Ok(_) if is_alone => true,
+        // Several: each must begin with its events.
+        Ok(end) => {
+            let next = json::blanks(text, end);
+            let is_document = |at: usize| text.get(at) == Some(&b'{') && begins_with_events(text, at);
+            let may_become = may_wait && json::skip(text, next, 1) == Err(JsonError::Incomplete);
+            if is_document(at) && !is_document(next) && may_become {
+                return None;
+            }
+            is_document(at) && is_document(next)
+        }
         // One of its events may be what is broken.
         Err(_) => true,
     };
@@ -249,7 +259,7 @@ fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
 
 /// The place after the `[` of the array of objects that an object has under a name that says so, or as all it has. An array without
 /// objects counts under such a name, if it is all there is, or if the object is one of such a name itself, `is_inner`.
-fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize> {
+pub(crate) fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize> {
     let mut at = json::blanks(text, at + 1);
     let mut is_first = true;
     while text.get(at) == Some(&b'"') {
@@ -283,6 +293,29 @@ fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether an object begins with an array of objects under a name that says so, or is what a search engine answers.
+fn begins_with_events(text: &[u8], at: usize) -> bool {
+    let mut at = json::blanks(text, at + 1);
+    let mut is_first = true;
+    while let Some((name, value)) = json::member_value(text, at) {
+        let element = json::blanks(text, value + 1);
+        if is_first && is_event_key(name) && text[value..].starts_with(b"[") && text.get(element) == Some(&b'{') {
+            return true;
+        }
+        if name == b"hits" && text.get(value) == Some(&b'{') {
+            return events_in(text, value, true).is_some();
+        }
+        let Ok(end) = json::skip(text, value, 1) else { return false };
+        let end = json::blanks(text, end);
+        if text.get(end) != Some(&b',') {
+            return false;
+        }
+        at = json::blanks(text, end + 1);
+        is_first = false;
+    }
+    false
 }
 
 fn is_event_key(name: &[u8]) -> bool {

@@ -961,6 +961,42 @@ fn payloads_are_known_by_what_is_looked_for(#[case] content: &str, #[case] n: us
     assert_eq!(rows(&read.batch), named);
 }
 
+/// What `cat` makes of documents, or a search engine of pages.
+#[rstest]
+#[case("{\"alerts\":[{\"a\":1},{\"a\":2}]}\n{\"alerts\":[{\"a\":3}]}\n", 3, 0)]
+#[case(
+    "{\n \"alerts\": [\n  {\n   \"a\": 1\n  }\n ],\n \"n\": 1\n}\n{\n \"alerts\": [\n  {\"a\": 2},\n  {\"a\": 3}\n ]\n}\n",
+    3,
+    0
+)]
+#[case(
+    "{\"took\":1,\"hits\":{\"hits\":[{\"a\":1}]}}\n{\"took\":2,\"hits\":{\"total\":2,\"hits\":[{\"a\":2},{\"a\":3}]}}\n",
+    3,
+    0
+)]
+#[case("{\"a\":1,\"data\":[{\"x\":1}]}\n{\"a\":2,\"data\":[{\"x\":1}]}\n", 2, 0)]
+#[case::no_head("{\n \"a\":1\n}\n \"x\": 5,\n \"b\": 2\n}\n{\n \"a\": 3\n}\n", 2, 3)]
+#[case::no_brace("{\"x\":[{\"a\":1},\"a\":2},{\"a\":3}]}", 2, 1)]
+fn documents_may_come_one_after_the_other(
+    #[case] content: &str,
+    #[case] n: usize,
+    #[case] n_rejected: u64,
+    #[values(1 << 20, 9)] block_bytes: usize,
+) {
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let options = ReadOptions { max_rejected: 1.0, block_bytes, ..ReadOptions::default() };
+    let events = files.read(&["a.json"], &options).unwrap();
+    assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (n, n_rejected), "{:?}", events.origin.rejected);
+    assert_eq!(raw_lines(&events.origin, &(0..n).collect::<Vec<_>>()).unwrap().len(), n);
+    let reader = BufReader::with_capacity(block_bytes, content.as_bytes());
+    let mut stream = EventStream::new(reader, &options, &events.origin.schema).unwrap();
+    let mut found = (0, 0);
+    while let Some(batch) = stream.next_batch(9).unwrap() {
+        found = (found.0 + batch.lines.len(), found.1 + batch.rejected.len() as u64);
+    }
+    assert_eq!(found, (n, n_rejected));
+}
+
 #[rstest]
 #[case("{\"alerts\": []}", 0)]
 #[case("{\n  \"alerts\": [\n  ]\n}\n", 0)]

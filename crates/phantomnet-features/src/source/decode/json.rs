@@ -5,6 +5,7 @@ use memchr::{memchr, memrchr};
 use super::{Decoder, Fields, Span, Step, ends_within_line, n_terminators, too_long};
 use crate::source::broken::{End, Search, end_of_element, end_of_object};
 use crate::source::json::{self, JsonError};
+use crate::source::layout::{ENOUGH_JSON, events_in};
 
 impl Decoder {
     /// An object; what stands between objects is blank, commas and brackets.
@@ -19,10 +20,14 @@ impl Decoder {
         loop {
             start = json::blanks(text, start);
             match text.get(start) {
-                Some(b',' | b'[' | b']') => start += 1,
-                Some(b'}') if *in_document => start += 1,
+                Some(b',' | b'[') => start += 1,
+                Some(b']') => {
+                    self.before.is_after_list = *in_document;
+                    start += 1;
+                }
+                Some(b'}') if self.before.is_after_list => start += 1,
                 // What else the object around the records says of them.
-                Some(b'"') if *in_document => {
+                Some(b'"') if self.before.is_after_list => {
                     let limit = limit_from(start);
                     match json::member(&text[..limit], start) {
                         Ok(next) => start = next,
@@ -41,6 +46,23 @@ impl Decoder {
         if is_pending {
             return Step::Pending(start);
         }
+        if self.before.is_after_list && first == b'{' {
+            let head = &text[..text.len().min(start + ENOUGH_JSON)];
+            match events_in(head, start, false) {
+                Some(events) => {
+                    self.before.is_after_list = false;
+                    self.line += n_terminators(&text[start..events], self.terminator);
+                    return Step::Nothing(events);
+                }
+                None if head.len() == text.len()
+                    && !ended
+                    && json::skip(text, start, 1) == Err(JsonError::Incomplete) =>
+                {
+                    return Step::Pending(start);
+                }
+                None => {}
+            }
+        }
         let limit = limit_from(start);
         let within = &text[..limit];
         let outcome = if first == b'{' {
@@ -48,7 +70,7 @@ impl Decoder {
         } else {
             Err(JsonError::Syntax { what: "expected a JSON object", at: start })
         };
-        let line = self.line;
+        let (line, in_document) = (self.line, *in_document);
         let error = match outcome {
             Ok(end) => {
                 self.n_lossy += u64::from(flattener.is_lossy);
@@ -64,7 +86,7 @@ impl Decoder {
         // Beyond the limit nothing is known: that is an end for what looks for one within.
         let ended_within = ended || !is_all;
         let (found, search) = match first {
-            b'{' => end_of_object(within, start, self.terminator, ended_within, self.max_record_bytes),
+            b'{' => end_of_object(within, start, self.terminator, ended_within, max_record_bytes, in_document),
             _ if ends_within_line(&text[..start], self.terminator, self.before.is_within_line) => {
                 (end_of_element(within, start, self.terminator, ended_within), Search::Line)
             }
