@@ -961,6 +961,24 @@ fn payloads_are_known_by_what_is_looked_for(#[case] content: &str, #[case] n: us
     assert_eq!(rows(&read.batch), named);
 }
 
+#[rstest]
+#[case("stray\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n", &["GET /a", "GET /b"], 1)]
+#[case("GET /c?id=1\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n", &["GET /a", "GET /b"], 1)]
+#[case("---\r\nPOST /b HTTP/1.1\r\n\r\nbody\r\n", &["GET /a", "POST /b body"], 1)]
+fn what_follows_a_request_without_body_is_none_of_it(#[case] text: &str, #[case] expected: &[&str], #[case] n: u64) {
+    let content = format!("GET /a HTTP/1.1\r\nHost: x\r\n\r\n{text}");
+    let events = read("a.txt", content).unwrap();
+    let column = |name: &str| events.batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+    let (methods, targets, bodies) = (column("method"), column("path"), column("body"));
+    let found: Vec<String> = (0..events.batch.num_rows())
+        .map(|row| format!("{} {} {}", methods.value(row), targets.value(row), bodies.value(row)).trim().to_owned())
+        .collect();
+    assert_eq!(
+        (found.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), events.origin.rejected.n),
+        (expected, n)
+    );
+}
+
 /// What `cat` makes of documents, or a search engine of pages.
 #[rstest]
 #[case("{\"alerts\":[{\"a\":1},{\"a\":2}]}\n{\"alerts\":[{\"a\":3}]}\n", 3, 0)]

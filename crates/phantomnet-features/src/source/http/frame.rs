@@ -4,7 +4,7 @@
 //! leads to where a request can end: to the end of the log, or to line ends and a request line. Of several that do (two
 //! lengths, or a length and chunks) the longest counts, so that a smuggled request stays in the body that carries it. A length is also
 //! right if it is so when line ends are counted as CR LF or as LF. Where none fits, the body reaches up to the next blank line with a
-//! request line after it.
+//! request line after it. A GET or HEAD that declares nothing has no body: what follows it and is no request is rejected.
 //!
 //! Cost is linear in the log, however hostile: what is looked at ahead of a request is bounded, and what is searched for its end is
 //! not searched again.
@@ -137,6 +137,9 @@ impl Framer {
                 if is_blank(&rest[self.line..end]) {
                     let declared = Declared::of(&rest[start..self.text_end.max(start)]);
                     (self.line, self.looked) = (next, next);
+                    if declared.is_silent() && has_no_body(rest) {
+                        return Some(Some(self.request(after_blank(rest, next), false)));
+                    }
                     self.phase = Phase::Body { declared };
                 } else if begins_request(rest, self.line, ended, Sureness::Plain)? {
                     // As in logs that lost their blank lines.
@@ -225,6 +228,12 @@ impl Framer {
 pub(crate) fn skip_blank(input: &[u8], at: usize) -> usize {
     let rest = input.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count()
+}
+
+/// Whether a request of this method has no body unless its headers declare one, RFC 9112, 6.3. Of the others logs may have lost the
+/// headers that do.
+fn has_no_body(request: &[u8]) -> bool {
+    [&b"GET "[..], b"HEAD ", b"OPTIONS ", b"TRACE ", b"CONNECT "].iter().any(|method| request.starts_with(method))
 }
 
 /// [`skip_blank`] for [`MAX_BLANK`] bytes at most.
