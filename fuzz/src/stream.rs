@@ -165,7 +165,7 @@ pub(crate) fn check_accounts(text: &[u8], terminator: u8, layout: &Layout, recor
 /// Bytes, since a request that is too long may be cut inside of a character.
 fn check_between(gap: &[u8], layout: &Layout) {
     let is_between = |&b: &u8| match layout {
-        Layout::JsonLines => b.is_ascii_whitespace() || b"[],".contains(&b),
+        Layout::JsonLines => b.is_ascii_whitespace() || b"[],\xef\xbb\xbf".contains(&b),
         // Members of the object around the events, and remarks.
         Layout::JsonDocument | Layout::Zeek(_) => true,
         _ => b.is_ascii_whitespace(),

@@ -70,7 +70,9 @@ pub(crate) struct Header {
 
 impl Header {
     pub(crate) fn new(names: &[String]) -> Self {
-        let known: HashSet<Vec<u8>> = names.iter().map(|name| name.trim().as_bytes().to_vec()).collect();
+        // What was not UTF-8 is not known again.
+        let is_whole = !names.iter().any(|name| name.contains(char::REPLACEMENT_CHARACTER));
+        let known = names.iter().filter(|_| is_whole).map(|name| name.trim().as_bytes().to_vec()).collect();
         let mut header = Self { names: names.to_vec(), known, first_bytes: [false; 256], lengths: 0 };
         for name in names.iter().map(|name| name.trim().as_bytes()) {
             header.first_bytes[usize::from(name.first().copied().unwrap_or_default())] = true;
@@ -82,6 +84,7 @@ impl Header {
     /// Whether a record of as many fields is a header of these names, and if so, whether they are in the same order. One field alone
     /// may be a value.
     pub(crate) fn is_again(&self, record: &[u8], delimiter: u8) -> Option<bool> {
+        let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
         let first = &record[..memchr(delimiter, record)?];
         let first = first.strip_prefix(b"\"").and_then(|first| first.strip_suffix(b"\"")).unwrap_or(first).trim_ascii();
         if !self.first_bytes[usize::from(*first.first()?)]

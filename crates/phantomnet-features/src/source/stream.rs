@@ -69,8 +69,9 @@ impl EventStream<Box<dyn BufRead + Send>> {
         let mut text = Text::new(reader, head.terminator, options.max_line_bytes);
         text.skip_to(head.start).map_err(|source| SourceError::Stream { line: 0, source })?;
         let layout = head.layout().clone();
-        let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
-        let decoder = Decoder::new(&layout, head.terminator, options.max_line_bytes, names, &[]);
+        let columns: Vec<String> = schema.names().map(str::to_owned).collect();
+        let names = Names::new(columns.clone(), options.keep_extra);
+        let decoder = Decoder::new(&layout, head.terminator, options.max_line_bytes, names, &columns);
         let decoder = decoder.after_lines(head.start_line);
         let (schema, warnings, reject_misfits) = (schema.clone(), head.warnings, options.reject_misfits);
         Ok(Self { text, decoder, layout, schema, warnings, reject_misfits })
@@ -123,16 +124,18 @@ impl<R: BufRead> EventStream<R> {
                 Err(NoLayout::Pending) => text.fill().map_err(failed)?,
             }
         };
-        let names = Names::new(schema.names().map(str::to_owned).collect(), options.keep_extra);
+        let columns: Vec<String> = schema.names().map(str::to_owned).collect();
+        let names = Names::new(columns.clone(), options.keep_extra);
         let (schema, reject_misfits) = (schema.clone(), options.reject_misfits);
         let Some(begun) = begun else {
             let layout = Layout::JsonLines;
             // Of a text that is damaged before its first byte, that is all there is to say.
-            let decoder = Decoder::new(&layout, terminator, options.max_line_bytes, names, &[]);
+            let decoder = Decoder::new(&layout, terminator, options.max_line_bytes, names, &columns);
             return Ok(Self { text, decoder, layout, schema, warnings: Vec::new(), reject_misfits });
         };
         let lines = memchr::memchr_iter(terminator, &text.arrived()[..begun.start]).count() as u64;
-        let decoder = Decoder::new(&begun.layout, terminator, options.max_line_bytes, names, &[]).after_lines(lines);
+        let decoder =
+            Decoder::new(&begun.layout, terminator, options.max_line_bytes, names, &columns).after_lines(lines);
         text.consume(begun.start);
         let (layout, warnings) = (begun.layout, begun.warnings);
         Ok(Self { text, decoder, layout, schema, warnings, reject_misfits })

@@ -884,6 +884,7 @@ fn streams_are_decompressed_and_decoded() {
 #[rstest]
 #[case::same("a,b\n1,2\na,b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
 #[case::quoted("a,b\n1,2\n\"a\", b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
+#[case::behind_a_byte_order_mark("a,b\n1,2\n\u{feff}a,b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
 #[case::values_like_names("a,b\n1,2\na,3\nb,a1\n", &[], &[])]
 #[case::another_order(
     "a,b\n1,2\nb,a\n4,3\n5,6\na,b\n7,8\n", &[(1, 2), (7, 8)],
@@ -977,6 +978,46 @@ fn what_follows_a_request_without_body_is_none_of_it(#[case] text: &str, #[case]
         (found.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), events.origin.rejected.n),
         (expected, n)
     );
+}
+
+#[rstest]
+#[case::byte_order_mark("{\"a\":1}\n\u{feff}{\"a\":2}\n{\"a\":3}\n", 3, 0)]
+#[case::nul("{\"a\":1}\n\0\0\0\0{\"a\":2}\n{\"a\":3}\n", 3, 1)]
+#[case::nul_line("{\"a\":1}\n\0\0x{\"a\":2}\n{\"a\":3}\n\0\0", 2, 2)]
+fn what_stands_before_an_object_costs_itself(
+    #[case] content: &str,
+    #[case] n: usize,
+    #[case] n_rejected: u64,
+    #[values(1, 2, 100)] capacity: usize,
+) {
+    let options = ReadOptions { max_rejected: 1.0, block_bytes: capacity, ..ReadOptions::default() };
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let events = files.read(&["a.json"], &options).unwrap();
+    assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (n, n_rejected), "{:?}", events.origin.rejected);
+    let reader = BufReader::with_capacity(capacity, content.as_bytes());
+    let mut stream = EventStream::new(reader, &options, &events.origin.schema).unwrap();
+    let mut found = (0, 0);
+    while let Some(batch) = stream.next_batch(9).unwrap() {
+        found = (found.0 + batch.lines.len(), found.1 + batch.rejected.len() as u64);
+    }
+    assert_eq!(found, (n, n_rejected));
+}
+
+/// Also where other columns are kept, as `predict` does.
+#[test]
+fn objects_at_a_text_column_are_its_text_in_every_reader() {
+    let model = schema(&[("a", ColumnType::Text)]);
+    let content = "{\"a\":\"x\"}\n{\"a\":{\"b\":1}}\n";
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let read = read_events_as(&[files.path("a.json")], &ReadOptions::default(), &model).unwrap();
+    let expected = [Some("x"), Some(r#"{"b":1}"#)];
+    assert_eq!(read.batch.column(0).as_string::<i32>().iter().collect::<Vec<_>>(), expected);
+    for keep_extra in [false, true] {
+        let options = ReadOptions { keep_extra, ..ReadOptions::default() };
+        let mut stream = EventStream::new(content.as_bytes(), &options, &model).unwrap();
+        let batch = stream.next_batch(9).unwrap().unwrap().batch;
+        assert_eq!(batch.column(0).as_string::<i32>().iter().collect::<Vec<_>>(), expected, "{keep_extra}");
+    }
 }
 
 /// What `cat` makes of documents, or a search engine of pages.

@@ -7,6 +7,8 @@ use crate::source::broken::{End, Search, end_of_element, end_of_object};
 use crate::source::json::{self, JsonError};
 use crate::source::layout::{ENOUGH_JSON, events_in};
 
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 impl Decoder {
     /// An object; what stands between objects is blank, commas and brackets.
     pub(super) fn json(&mut self, text: &[u8], at: usize, ended: bool) -> Step {
@@ -21,6 +23,8 @@ impl Decoder {
             start = json::blanks(text, start);
             match text.get(start) {
                 Some(b',' | b'[') => start += 1,
+                // Of a file that was put behind another.
+                Some(0xef) if text[start..].starts_with(BOM) => start += BOM.len(),
                 Some(b']') => {
                     self.before.is_after_list = *in_document;
                     start += 1;
@@ -40,11 +44,25 @@ impl Decoder {
                 _ => break,
             }
         }
+        let is_bom_cut = !ended && start < text.len() && BOM.starts_with(&text[start..]);
+        is_pending |= is_bom_cut;
         // Mostly a single line end.
         self.line += n_terminators(&text[at..start], self.terminator);
         let Some(&first) = text.get(start) else { return Step::Nothing(start) };
         if is_pending {
             return Step::Pending(start);
+        }
+        // A file system that lost power leaves NULs, and the log goes on behind them.
+        if first == 0 {
+            let limit = limit_from(start);
+            let end = start + text[start..limit].iter().take_while(|&&byte| byte == 0).count();
+            if end == text.len() && !ended {
+                return Step::Pending(start);
+            }
+            if text.get(end) == Some(&b'{') {
+                let span = Span { start, end, next: end, line: self.line };
+                return Step::Rejected(span, "expected a JSON object".to_owned());
+            }
         }
         if self.before.is_after_list && first == b'{' {
             let head = &text[..text.len().min(start + ENOUGH_JSON)];
