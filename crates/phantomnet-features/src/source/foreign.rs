@@ -80,6 +80,14 @@ fn is_binary(head: &[u8]) -> bool {
         && matches!(sniff(head), Format::Csv | Format::Tsv | Format::Psv | Format::Lines)
 }
 
+/// Whether a file is Weka's: lines of CSV below their declarations, which would be events.
+fn is_arff(head: &[u8]) -> bool {
+    let head = head[..head.len().min(TOLD_BY.end)].to_ascii_lowercase();
+    let mut lines = head.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    lines.find(|line| !line.starts_with(b"%")).is_some_and(|line| line.starts_with(b"@relation"))
+        && lines.any(|line| line.starts_with(b"@attribute"))
+}
+
 /// Makes sure that what begins so is text or Parquet, unless its format is given.
 pub(crate) fn refuse_foreign(path: &Path, head: &[u8], options: &ReadOptions) -> Result<(), SourceError> {
     if options.format.is_some() {
@@ -88,6 +96,9 @@ pub(crate) fn refuse_foreign(path: &Path, head: &[u8], options: &ReadOptions) ->
     let refuse = |what, advice| Err(SourceError::Unsupported { path: path.to_path_buf(), what, advice });
     match foreign_format(head) {
         Some(Foreign { what, advice, .. }) => refuse(what, advice),
+        None if is_arff(head) => {
+            refuse("an ARFF file", "keep what is below `@data`, and name its columns in `columns`")
+        }
         None if is_binary(head) => refuse("no text", "name files of events, or say with `format` what it is"),
         None => Ok(()),
     }
@@ -125,6 +136,15 @@ mod tests {
     #[case(b"", None)]
     fn formats_that_are_not_read(#[case] head: &[u8], #[case] expected: Option<&str>) {
         assert_eq!(foreign_format(head).map(|format| format.what), expected);
+    }
+
+    #[rstest]
+    #[case("% NSL-KDD\n@relation 'KDDTrain'\n@attribute 'duration' real\n@data\n0,tcp\n", true)]
+    #[case("@RELATION x\n\n@ATTRIBUTE y NUMERIC\n", true)]
+    #[case("@relation of a payload\n<script>\n", false)]
+    #[case("a,b\n@relation,@attribute\n", false)]
+    fn arff_is_known_by_its_declarations(#[case] head: &str, #[case] expected: bool) {
+        assert_eq!(is_arff(head.as_bytes()), expected);
     }
 
     #[test]

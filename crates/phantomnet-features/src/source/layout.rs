@@ -200,6 +200,12 @@ fn delimited(delimiter: u8, header: &[String], start: usize, known: &dyn Fn(&str
         let n = header.len();
         warnings.push(format!("{n_trimmed} of {n} names of the header are read without the blanks around them"));
     }
+    if let [name] = header.as_slice()
+        && name.contains(';')
+    {
+        let name = visible(name, 60);
+        warnings.push(format!("the header is one name, `{name}`: fields between semicolons are not taken apart"));
+    }
     for (name, new) in renamed.iter().take(SHOWN_REPEATED) {
         let (name, new) = (visible(name, 60), visible(new, 60));
         warnings.push(format!("the header has more than one column `{name}`; one of them is read as `{new}`"));

@@ -1020,6 +1020,13 @@ fn objects_at_a_text_column_are_its_text_in_every_reader() {
     }
 }
 
+#[test]
+fn semicolons_are_told_of() {
+    let events = read("a.csv", "a;b\n1;2\n").unwrap();
+    let [warning] = events.origin.warnings.as_slice() else { panic!("{:?}", events.origin.warnings) };
+    assert!(warning.ends_with("one name, `a;b`: fields between semicolons are not taken apart"), "{warning}");
+}
+
 /// What `cat` makes of documents, or a search engine of pages.
 #[rstest]
 #[case("{\"alerts\":[{\"a\":1},{\"a\":2}]}\n{\"alerts\":[{\"a\":3}]}\n", 3, 0)]
