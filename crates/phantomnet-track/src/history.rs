@@ -378,7 +378,7 @@ mod tests {
         }
     }
 
-    fn promote(version: u32, previous: Option<u32>) -> Decision {
+    pub(super) fn promote(version: u32, previous: Option<u32>) -> Decision {
         decision(Action::Promote, version, previous, Some(version))
     }
 

@@ -94,7 +94,8 @@ mod tests {
 
     use super::*;
     use crate::entities::{NewLoggedModel, NewRun};
-    use crate::history::{Action, Decision, history, record_alone};
+    use crate::history::tests::promote;
+    use crate::history::{history, record_alone};
     use crate::registry::NewModelVersion;
     use crate::store::open;
 
@@ -113,23 +114,6 @@ mod tests {
         store.create_model_version(version).unwrap();
         let other = open(&uri).unwrap();
         (folder, store, other)
-    }
-
-    fn decision() -> Decision {
-        Decision {
-            action: Action::Promote,
-            version: 1,
-            previous: None,
-            champion: Some(1),
-            model_id: None,
-            manifest_sha256: None,
-            user: "ana".into(),
-            host: "lab".into(),
-            reason: String::new(),
-            forced: false,
-            data: None,
-            evidence: vec![],
-        }
     }
 
     #[test]
@@ -158,10 +142,10 @@ mod tests {
         assert!(!left.holds(other.as_mut()).unwrap());
 
         // It was not left behind: its program only stood still, and writes now.
-        let late = record_alone(other.as_mut(), &left, &model, &decision(), 1).unwrap();
+        let late = record_alone(other.as_mut(), &left, &model, &promote(1, None), 1).unwrap();
         assert_eq!(late, None);
         let found = store.registered_model("ssh").unwrap();
         assert_eq!((found.aliases.len(), history(store.as_mut(), "ssh").unwrap().entries.len()), (0, 0));
-        assert!(record_alone(store.as_mut(), &claim, &model, &decision(), 1).unwrap().is_some());
+        assert!(record_alone(store.as_mut(), &claim, &model, &promote(1, None), 1).unwrap().is_some());
     }
 }
