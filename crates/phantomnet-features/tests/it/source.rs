@@ -63,6 +63,15 @@ fn rows_of(stream: &mut EventStream<impl std::io::BufRead>) -> Vec<String> {
     found
 }
 
+/// How many events of a stream are read, and how many records rejected.
+fn counts_of(mut stream: EventStream<impl std::io::BufRead>) -> (usize, u64) {
+    let mut found = (0, 0);
+    while let Some(batch) = stream.next_batch(9).unwrap() {
+        found = (found.0 + batch.lines.len(), found.1 + batch.rejected.len() as u64);
+    }
+    found
+}
+
 fn schema(columns: &[(&str, ColumnType)]) -> EventSchema {
     EventSchema::new(columns.iter().map(|&(name, column_type)| (name.to_owned(), column_type)).collect()).unwrap()
 }
@@ -995,12 +1004,8 @@ fn what_stands_before_an_object_costs_itself(
     let events = files.read(&["a.json"], &options).unwrap();
     assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (n, n_rejected), "{:?}", events.origin.rejected);
     let reader = BufReader::with_capacity(capacity, content.as_bytes());
-    let mut stream = EventStream::new(reader, &options, &events.origin.schema).unwrap();
-    let mut found = (0, 0);
-    while let Some(batch) = stream.next_batch(9).unwrap() {
-        found = (found.0 + batch.lines.len(), found.1 + batch.rejected.len() as u64);
-    }
-    assert_eq!(found, (n, n_rejected));
+    let stream = EventStream::new(reader, &options, &events.origin.schema).unwrap();
+    assert_eq!(counts_of(stream), (n, n_rejected));
 }
 
 /// Also where other columns are kept, as `predict` does.
@@ -1055,12 +1060,8 @@ fn documents_may_come_one_after_the_other(
     assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (n, n_rejected), "{:?}", events.origin.rejected);
     assert_eq!(raw_lines(&events.origin, &(0..n).collect::<Vec<_>>()).unwrap().len(), n);
     let reader = BufReader::with_capacity(block_bytes, content.as_bytes());
-    let mut stream = EventStream::new(reader, &options, &events.origin.schema).unwrap();
-    let mut found = (0, 0);
-    while let Some(batch) = stream.next_batch(9).unwrap() {
-        found = (found.0 + batch.lines.len(), found.1 + batch.rejected.len() as u64);
-    }
-    assert_eq!(found, (n, n_rejected));
+    let stream = EventStream::new(reader, &options, &events.origin.schema).unwrap();
+    assert_eq!(counts_of(stream), (n, n_rejected));
 }
 
 #[rstest]
