@@ -295,18 +295,17 @@ impl Brackets {
         }
         // Where no object can be, any is the next.
         let is_out_of_place = self.in_string || self.before == b',' && (self.is_list_broken || self.open == b"{");
-        let could_be = match &self.first_key {
-            _ if is_out_of_place => begins_object(text, at, ended)?,
-            Some(key) if self.is_list_broken || self.open.last() != Some(&b'[') => has_key(text, at, key, ended)?,
-            _ => false,
-        };
-        if !could_be {
-            return Some(false);
-        }
         let has_first_key = match &self.first_key {
             Some(key) => has_key(text, at, key, ended)?,
             None => false,
         };
+        let could_be = match is_out_of_place {
+            true => begins_object(text, at, ended)?,
+            false => has_first_key && (self.is_list_broken || self.open.last() != Some(&b'[')),
+        };
+        if !could_be {
+            return Some(false);
+        }
         match skip(text, at, 1) {
             Ok(end) if has_first_key => is_boundary(text, end, terminator, ended),
             Ok(end) => Some(

@@ -61,6 +61,20 @@ pub(crate) struct Before {
     pub(crate) search: Option<Search>,
 }
 
+impl Before {
+    /// Whether a record counts, which stands below the last header, or is one, in the layout's order or another.
+    fn admit(&mut self, is_same_header: Option<bool>) -> Result<bool, String> {
+        match is_same_header {
+            None if self.is_foreign => Err(FOREIGN_RECORD.to_owned()),
+            None => Ok(true),
+            Some(is_same) => {
+                self.is_foreign = !is_same;
+                Err(if is_same { HEADER_AGAIN } else { FOREIGN_HEADER }.to_owned())
+            }
+        }
+    }
+}
+
 /// Takes records off a text from its beginning on, in pieces.
 ///
 /// What a quote or an object that does not end costs is the physical line that opens it; reading goes on at the next. The search
@@ -221,17 +235,8 @@ impl Decoder {
         let outcome = match &self.fields {
             Fields::Delimited { delimiter, columns, known, .. } => {
                 match delimited::split(text, start, end, *delimiter, columns, &mut self.row) {
-                    Ok(n_fields) => match check_fields(n_fields, columns.len()) {
-                        Ok(_) => match known.is_again(&text[start..end], *delimiter) {
-                            None if self.before.is_foreign => Err(FOREIGN_RECORD.to_owned()),
-                            None => Ok(true),
-                            Some(is_same) => {
-                                self.before.is_foreign = !is_same;
-                                Err(if is_same { HEADER_AGAIN } else { FOREIGN_HEADER }.to_owned())
-                            }
-                        },
-                        error => error,
-                    },
+                    Ok(n_fields) => check_fields(n_fields, columns.len())
+                        .and_then(|_| self.before.admit(known.is_again(&text[start..end], *delimiter))),
                     Err(field) => return self.spanning(text, span, field, ended),
                 }
             }
@@ -340,12 +345,8 @@ impl Decoder {
                 let n_fields = delimited::split(text, start, end, delimiter, columns, &mut self.row);
                 let checked = n_fields.map_or_else(
                     |field| Err(format!("quote opened in field `{}` is never closed", field + 1)),
-                    |n_fields| check_fields(n_fields, columns.len()),
+                    |n_fields| check_fields(n_fields, columns.len()).and_then(|_| self.before.admit(None)),
                 );
-                let checked = match checked {
-                    Ok(_) if self.before.is_foreign => Err(FOREIGN_RECORD.to_owned()),
-                    checked => checked,
-                };
                 // A stray quote has another record closed by its own, or taken into a field.
                 let (end, next) = match &checked {
                     Err(_) => self

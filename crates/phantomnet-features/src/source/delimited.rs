@@ -1,8 +1,8 @@
 //! CSV and TSV by RFC 4180: where quotes are open, and the fields of a record.
 //!
 //! A quote opens only at the start of a field and is an ordinary character elsewhere; what stands between a closing quote
-//! and the next delimiter belongs to the field, if that ends on the line that it begins on. At the end of a physical line there are thus two states, inside a quote
-//! or not, and a record ends where the second is reached.
+//! and the next delimiter belongs to the field, if that ends on the line that it begins on. At the end of a physical line
+//! there are thus two states, inside a quote or not, and a record ends where the second is reached.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -10,6 +10,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::source::cell::Kind;
+use crate::source::layout::without_mark;
 use crate::source::row::{Row, push_lossy};
 
 /// Field, from 0, whose quote is open at the end of a physical line; `inside`: one is open at its start.
@@ -84,7 +85,7 @@ impl Header {
     /// Whether a record of as many fields is a header of these names, and if so, whether they are in the same order. One field alone
     /// may be a value.
     pub(crate) fn is_again(&self, record: &[u8], delimiter: u8) -> Option<bool> {
-        let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+        let record = without_mark(record);
         let first = &record[..memchr(delimiter, record)?];
         let first = first.strip_prefix(b"\"").and_then(|first| first.strip_suffix(b"\"")).unwrap_or(first).trim_ascii();
         if !self.first_bytes[usize::from(*first.first()?)]

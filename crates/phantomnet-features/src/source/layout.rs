@@ -328,6 +328,14 @@ fn is_event_key(name: &[u8]) -> bool {
     EVENT_KEYS.iter().any(|key| name.eq_ignore_ascii_case(key.as_bytes()))
 }
 
+/// The byte order mark of UTF-8.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A text without the byte order mark that it may begin with.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
 /// CR where a text has no LF at its beginning, else LF.
 pub(crate) fn terminator_of(head: &[u8]) -> u8 {
     let bare_cr = memchr(b'\n', head).is_none() && memrchr(b'\r', head).is_some();

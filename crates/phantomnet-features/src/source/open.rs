@@ -12,7 +12,7 @@ use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
 use crate::source::foreign::{refuse_foreign, unmarked_utf16};
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
-use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of};
+use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::path::{Named, by_name};
 use crate::source::sniff::{self, sniff};
 use crate::source::utf16::Utf16;
@@ -77,7 +77,7 @@ impl Head {
             content = Content::open(path, options, encoding)?;
             (text, is_all) = content.beginning();
         }
-        let mark = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mark = text.len() - without_mark(&text).len();
         if format == Format::Parquet && content.is_compressed {
             return Err(SourceError::Unsupported {
                 path: path.to_path_buf(),
@@ -169,12 +169,20 @@ impl Head {
 }
 
 fn format_of(path: &Path, head: &[u8]) -> Format {
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let head = without_mark(head);
     match by_name(path) {
         Named::Known(format) if !head.starts_with(b"PAR1") && !is_zeek(head) => format,
         _ => sniff(&head[..head.len().min(sniff::HEAD_BYTES)]),
     }
 }
+
+/// What compressed files begin with.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const BZIP2: &[u8] = b"BZh";
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Byte order marks.
+const UTF16_LE: &[u8] = &[0xff, 0xfe];
+const UTF16_BE: &[u8] = &[0xfe, 0xff];
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy)]
@@ -187,28 +195,20 @@ pub(crate) enum Compression {
 impl Compression {
     /// By the first 4 bytes.
     pub(crate) fn of(magic: &[u8]) -> Option<Self> {
-        match magic {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [b'B', b'Z', b'h', ..] => Some(Self::Bzip2),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
-            _ => None,
-        }
+        let kinds = [(GZIP, Self::Gzip), (BZIP2, Self::Bzip2), (ZSTD, Self::Zstd)];
+        kinds.into_iter().find(|(begins, _)| magic.starts_with(begins)).map(|(_, kind)| kind)
     }
 }
 
 /// Whether more bytes are needed to know if some are compressed, or begin with a byte order mark.
 pub(crate) fn is_undecided(magic: &[u8]) -> bool {
-    let all: [&[u8]; 5] = [&[0x1f, 0x8b], b"BZh", &[0x28, 0xb5, 0x2f, 0xfd], &[0xff, 0xfe], &[0xfe, 0xff]];
-    all.iter().any(|whole| whole.len() > magic.len() && whole.starts_with(magic))
+    [GZIP, BZIP2, ZSTD, UTF16_LE, UTF16_BE].iter().any(|whole| whole.len() > magic.len() && whole.starts_with(magic))
 }
 
 /// The encoding that a byte order mark of UTF-16 says.
 pub(crate) fn utf16_mark(magic: &[u8]) -> Option<Encoding> {
-    match magic {
-        [0xff, 0xfe, ..] => Some(Encoding::Utf16Le),
-        [0xfe, 0xff, ..] => Some(Encoding::Utf16Be),
-        _ => None,
-    }
+    let marks = [(UTF16_LE, Encoding::Utf16Le), (UTF16_BE, Encoding::Utf16Be)];
+    marks.into_iter().find(|(mark, _)| magic.starts_with(mark)).map(|(_, encoding)| encoding)
 }
 
 /// The decompressed content of a file as UTF-8.

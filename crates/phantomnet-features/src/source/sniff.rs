@@ -2,6 +2,7 @@
 
 use crate::source::Format;
 use crate::source::http::is_http;
+use crate::source::layout::without_mark;
 use crate::source::zeek::is_zeek;
 
 /// What is looked at to recognize a file.
@@ -32,7 +33,7 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
         return Format::Http;
     }
     let is_cut = head.len() >= HEAD_BYTES;
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let head = without_mark(head).trim_ascii_start();
     let text = Head { text: head, terminator: if head.contains(&b'\n') { b'\n' } else { b'\r' }, is_cut };
     if begins_json(head) || text.is_mostly_objects() {
         return Format::JsonLines;

@@ -12,7 +12,7 @@ use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::foreign::refuse_foreign;
 use crate::source::latin1::Encoding;
-use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of};
+use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::open::{Compression, Content, Head, is_undecided, utf16_mark};
 use crate::source::row::{Names, Source};
 use crate::source::sniff::sniff;
@@ -97,9 +97,7 @@ impl<R: BufRead> EventStream<R> {
         refuse_foreign(&name, text.arrived(), options)?;
         let terminator = terminator_of(text.arrived());
         text = text.ended_by(terminator);
-        if text.arrived().starts_with(b"\xef\xbb\xbf") {
-            text.consume(3);
-        }
+        text.consume(text.arrived().len() - without_mark(text.arrived()).len());
         let mut format = options.format.unwrap_or_else(|| sniff(text.arrived()));
         let first = text.arrived().split(|&b| b == terminator).next().unwrap_or_default().trim_ascii();
         let first = String::from_utf8_lossy(first);

@@ -5,9 +5,7 @@ use memchr::{memchr, memrchr};
 use super::{Decoder, Fields, Span, Step, ends_within_line, n_terminators, too_long};
 use crate::source::broken::{End, Search, end_of_element, end_of_object};
 use crate::source::json::{self, JsonError};
-use crate::source::layout::{ENOUGH_JSON, events_in};
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
+use crate::source::layout::{BYTE_ORDER_MARK, ENOUGH_JSON, events_in};
 
 impl Decoder {
     /// An object; what stands between objects is blank, commas and brackets.
@@ -24,7 +22,7 @@ impl Decoder {
             match text.get(start) {
                 Some(b',' | b'[') => start += 1,
                 // Of a file that was put behind another.
-                Some(0xef) if text[start..].starts_with(BOM) => start += BOM.len(),
+                Some(0xef) if text[start..].starts_with(BYTE_ORDER_MARK) => start += BYTE_ORDER_MARK.len(),
                 Some(b']') => {
                     self.before.is_after_list = *in_document;
                     start += 1;
@@ -44,7 +42,7 @@ impl Decoder {
                 _ => break,
             }
         }
-        let is_bom_cut = !ended && start < text.len() && BOM.starts_with(&text[start..]);
+        let is_bom_cut = !ended && start < text.len() && BYTE_ORDER_MARK.starts_with(&text[start..]);
         is_pending |= is_bom_cut;
         // Mostly a single line end.
         self.line += n_terminators(&text[at..start], self.terminator);

@@ -16,6 +16,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::source::http::frame::skip_blank;
+use crate::source::layout::without_mark;
 
 /// Bytes of the longest method; that of WebDAV with the longest name has 17.
 const MAX_METHOD: usize = 64;
@@ -44,7 +45,7 @@ const LOOK_AHEAD: usize = 8 * 1024;
 
 /// Whether a text begins as a log of requests.
 pub(crate) fn is_http(head: &[u8]) -> bool {
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let head = without_mark(head);
     let head = &head[skip_blank(head, 0)..];
     if begins_request(head, 0, true, Sureness::Plain) != Some(true) {
         return false;
