@@ -21,6 +21,9 @@ const PAYLOAD: &str = "payload";
 const EVENT_KEYS: &[&str] =
     &["alerts", "attacks", "data", "entries", "events", "hits", "items", "logs", "records", "results"];
 
+/// Levels below a document's outermost object at which its events are looked for; a bound on what hostile nesting can cost.
+const MAX_EVENTS_DEPTH: usize = 4;
+
 /// Beginning of JSON after which its layout is told, whether its first object has ended or not.
 pub(crate) const ENOUGH_JSON: usize = 64 * 1024;
 
@@ -248,7 +251,7 @@ fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
         // One of its events may be what is broken.
         Err(_) => true,
     };
-    if around && let Some(start) = events_in(text, at, false) {
+    if around && let Some(start) = events_in(text, at) {
         // Whether more objects follow, only what has not arrived yet can tell.
         return if is_alone && may_wait { None } else { Some((Layout::JsonDocument, start)) };
     }
@@ -264,8 +267,16 @@ fn json_layout(text: &[u8], at: usize, ended: bool) -> Option<(Layout, usize)> {
 }
 
 /// The place after the `[` of the array of objects that an object has under a name that says so, or as all it has. An array without
-/// objects counts under such a name, if it is all there is, or if the object is one of such a name itself, `is_inner`.
-pub(crate) fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize> {
+/// objects counts under such a name, if it is all there is, or if the object is one of such a name itself.
+pub(crate) fn events_in(text: &[u8], at: usize) -> Option<usize> {
+    events_within(text, at, 0)
+}
+
+/// As [`events_in`], of an object so many levels within the outermost.
+fn events_within(text: &[u8], at: usize, depth: usize) -> Option<usize> {
+    if depth > MAX_EVENTS_DEPTH {
+        return None;
+    }
     let mut at = json::blanks(text, at + 1);
     let mut is_first = true;
     while text.get(at) == Some(&b'"') {
@@ -278,7 +289,7 @@ pub(crate) fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize>
             };
             let has_events = match text.get(element) {
                 Some(b'{') => is_event_key(name) || is_only(),
-                Some(b']') => is_event_key(name) && (is_inner || is_only()),
+                Some(b']') => is_event_key(name) && (depth > 0 || is_only()),
                 _ => false,
             };
             if has_events {
@@ -288,9 +299,12 @@ pub(crate) fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize>
         // `hits` of a search engine holds the array one level below.
         if text.get(value) == Some(&b'{')
             && is_event_key(name)
-            && let Some(start) = events_in(text, value, true)
+            && let Some(start) = events_within(text, value, depth + 1)
         {
             return Some(start);
+        }
+        if let Some(answer) = answer_at(text, name, value) {
+            return events_within(text, answer, depth + 1);
         }
         at = json::blanks(text, json::skip(text, value, 1).ok()?);
         is_first = false;
@@ -301,27 +315,47 @@ pub(crate) fn events_in(text: &[u8], at: usize, is_inner: bool) -> Option<usize>
     None
 }
 
+/// Where a search engine's answer begins that a member holds: the first to several questions, or one as Kibana shows it.
+fn answer_at(text: &[u8], name: &[u8], value: usize) -> Option<usize> {
+    let answer = match (name, text.get(value)) {
+        (b"responses", Some(b'[')) => json::blanks(text, value + 1),
+        (b"rawResponse", Some(b'{')) => value,
+        _ => return None,
+    };
+    (text.get(answer) == Some(&b'{') && is_answer(text, answer)).then_some(answer)
+}
+
 /// Whether an object begins with an array of objects under a name that says so, or is what a search engine answers.
 fn begins_with_events(text: &[u8], at: usize) -> bool {
-    let mut at = json::blanks(text, at + 1);
-    let mut is_first = true;
-    while let Some((name, value)) = json::member_value(text, at) {
+    let first = json::member_value(text, json::blanks(text, at + 1));
+    let has_events = first.is_some_and(|(name, value)| {
         let element = json::blanks(text, value + 1);
-        if is_first && is_event_key(name) && text[value..].starts_with(b"[") && text.get(element) == Some(&b'{') {
-            return true;
+        is_event_key(name) && text[value..].starts_with(b"[") && text.get(element) == Some(&b'{')
+    });
+    let is_answer_at = |(name, value): (&[u8], usize)| answer_at(text, name, value).is_some();
+    has_events || is_answer(text, at) || find_member(text, at, is_answer_at).is_some()
+}
+
+/// Whether an object is what a search engine answers to one question.
+fn is_answer(text: &[u8], at: usize) -> bool {
+    let hits = find_member(text, at, |(name, value)| name == b"hits" && text.get(value) == Some(&b'{'));
+    hits.is_some_and(|hits| events_within(text, hits, 1).is_some())
+}
+
+/// Where the value of the first member of an object begins that, of name and value, `is_it`.
+fn find_member(text: &[u8], object: usize, is_it: impl Fn((&[u8], usize)) -> bool) -> Option<usize> {
+    let mut at = json::blanks(text, object + 1);
+    loop {
+        let (name, value) = json::member_value(text, at)?;
+        if is_it((name, value)) {
+            return Some(value);
         }
-        if name == b"hits" && text.get(value) == Some(&b'{') {
-            return events_in(text, value, true).is_some();
-        }
-        let Ok(end) = json::skip(text, value, 1) else { return false };
-        let end = json::blanks(text, end);
+        let end = json::blanks(text, json::skip(text, value, 1).ok()?);
         if text.get(end) != Some(&b',') {
-            return false;
+            return None;
         }
         at = json::blanks(text, end + 1);
-        is_first = false;
     }
-    false
 }
 
 fn is_event_key(name: &[u8]) -> bool {

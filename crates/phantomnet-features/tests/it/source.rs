@@ -1046,6 +1046,13 @@ fn semicolons_are_told_of() {
     0
 )]
 #[case("{\"a\":1,\"data\":[{\"x\":1}]}\n{\"a\":2,\"data\":[{\"x\":1}]}\n", 2, 0)]
+#[case::several_questions(
+    "{\"took\":1,\"responses\":[{\"hits\":{\"hits\":[{\"a\":1}]},\"status\":200},{\"hits\":{\"hits\":[]}},{\"hits\":{\"hits\":[{\"a\":2}]}}]}",
+    2,
+    0
+)]
+#[case::of_kibana("{\"id\":\"x\",\"rawResponse\":{\"took\":1,\"hits\":{\"hits\":[{\"a\":1}]}},\"total\":1}\n", 1, 0)]
+#[case::no_answers("{\"a\":1,\"responses\":[{\"hits\":2}]}", 1, 0)]
 #[case::no_head("{\n \"a\":1\n}\n \"x\": 5,\n \"b\": 2\n}\n{\n \"a\": 3\n}\n", 2, 3)]
 #[case::no_brace("{\"x\":[{\"a\":1},\"a\":2},{\"a\":3}]}", 2, 1)]
 fn documents_may_come_one_after_the_other(
@@ -1080,6 +1087,24 @@ fn a_document_without_events_has_none(#[case] content: &str, #[case] n: usize) {
     match n {
         0 => assert!(matches!(read, Err(SourceError::NoEvents { .. }))),
         n => assert_eq!(read.unwrap().batch.num_rows(), n),
+    }
+}
+
+/// Deeper than the stack would hold, if each level took some of it.
+#[rstest]
+#[case("{\"hits\":", "}")]
+#[case("{\"rawResponse\":", "}")]
+#[case("{\"responses\":[", "]}")]
+fn documents_nested_without_end_are_rejected(#[case] open: &str, #[case] close: &str) {
+    let n = 100_000;
+    let cut = open.repeat(n);
+    let whole = format!("{cut}[{{\"a\":1}}]{}", close.repeat(n));
+    for content in [cut, whole] {
+        let files =
+            Files::new(&[("a.json", format!("{{\"a\":1}}\n{content}\n").as_bytes()), ("b.json", content.as_bytes())]);
+        let options = ReadOptions { max_rejected: 1.0, ..ReadOptions::default() };
+        let events = files.read(&["a.json", "b.json"], &options).unwrap();
+        assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (1, 2), "{:?}", events.origin.rejected);
     }
 }
 

@@ -64,7 +64,7 @@ impl Decoder {
         }
         if self.before.is_after_list && first == b'{' {
             let head = &text[..text.len().min(start + ENOUGH_JSON)];
-            match events_in(head, start, false) {
+            match events_in(head, start) {
                 Some(events) => {
                     self.before.is_after_list = false;
                     self.line += n_terminators(&text[start..events], self.terminator);
