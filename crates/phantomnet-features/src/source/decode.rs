@@ -17,6 +17,7 @@ use crate::source::http::{
 use crate::source::json::Flattener;
 use crate::source::layout::Layout;
 use crate::source::row::{Names, Row, Source};
+use crate::source::tally::Tally;
 use crate::source::zeek::{self, ZeekLayout};
 
 const HEADER_AGAIN: &str = "it is the header again";
@@ -85,10 +86,7 @@ impl Before {
 pub(crate) struct Decoder {
     pub(crate) names: Names,
     pub(crate) row: Row,
-    /// Records that held something else than UTF-8, now U+FFFD.
-    pub(crate) n_lossy: u64,
-    /// Requests whose body is not as long as they say.
-    pub(crate) n_misdeclared: u64,
+    pub(crate) tally: Tally,
     fields: Fields,
     terminator: u8,
     max_record_bytes: usize,
@@ -138,8 +136,7 @@ impl Decoder {
         Self {
             names,
             row: Row::default(),
-            n_lossy: 0,
-            n_misdeclared: 0,
+            tally: Tally::default(),
             fields,
             terminator,
             max_record_bytes,
@@ -405,7 +402,7 @@ impl Decoder {
         if std::str::from_utf8(record).is_ok() {
             return Step::Record(span);
         }
-        self.n_lossy += 1;
+        self.tally.n_lossy += 1;
         let mended = String::from_utf8_lossy(record).into_owned();
         self.row.clear();
         match &mut self.fields {
@@ -442,7 +439,7 @@ impl Decoder {
                 Step::Rejected(Span { start, end, next, line }, reason)
             }
             Framed::Request { end, next, misdeclared } => {
-                self.n_misdeclared += u64::from(misdeclared);
+                self.tally.n_misdeclared += u64::from(misdeclared);
                 self.line += count(start, next);
                 let span = Span { start, end, next, line };
                 match self.line_cells(text, start, end) {

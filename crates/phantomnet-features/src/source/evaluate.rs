@@ -323,7 +323,7 @@ fn append(all: &mut Option<FeatureValues>, more: FeatureValues) {
 
 impl Gather<Computed> for Evaluation<'_> {
     fn part(&mut self, file: usize, part: Part<Computed>) -> Result<(), SourceError> {
-        let Part { out, n_rows, mut starts, rejected, n_lossy, line, offset } = part;
+        let Part { out, n_rows, mut starts, rejected, tally, line, offset } = part;
         for (all, more) in self.mixtures.iter_mut().zip(&out.mixtures) {
             all.join(more, |row| Place { file: file as u32, line: line + 1, offset }.plus(starts[row]));
         }
@@ -344,7 +344,7 @@ impl Gather<Computed> for Evaluation<'_> {
             }
             _ => {}
         }
-        self.reading.part(file, Part { out: out.gathered, n_rows, starts, rejected, n_lossy, line, offset })
+        self.reading.part(file, Part { out: out.gathered, n_rows, starts, rejected, tally, line, offset })
     }
 
     fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError> {

@@ -8,6 +8,7 @@ use crate::source::delimited::{column_names, fields_of};
 use crate::source::excerpt::visible;
 use crate::source::json::{self, JsonError};
 use crate::source::row::{MAX_COLUMNS, Names};
+use crate::source::tally::Tally;
 use crate::source::zeek::{self, ZeekLayout};
 use crate::source::{Format, ReadOptions};
 
@@ -151,7 +152,9 @@ pub(crate) fn read_layout(
         }
         Format::JsonLines => {
             let (layout, start) = json_layout(text, skipped, ended).ok_or(NoLayout::Pending)?;
-            Ok(Begun { layout, start, warnings: Vec::new() })
+            let mut tally = Tally::default();
+            lists_before(text, skipped, start).into_iter().for_each(|name| tally.add_list(name));
+            Ok(Begun { layout, start, warnings: tally.remarks(format) })
         }
         Format::Lines => {
             let column = columns.and_then(<[String]>::first).map_or(PAYLOAD, String::as_str).to_owned();
@@ -356,6 +359,28 @@ fn find_member(text: &[u8], object: usize, is_it: impl Fn((&[u8], usize)) -> boo
         }
         at = json::blanks(text, end + 1);
     }
+}
+
+/// Name of the member at a place, if it holds a list of objects.
+pub(crate) fn list_of(text: &[u8], member: usize) -> Option<&[u8]> {
+    let (name, value) = json::member_value(text, member)?;
+    let is_list = text.get(value) == Some(&b'[') && text.get(json::blanks(text, value + 1)) == Some(&b'{');
+    is_list.then_some(name)
+}
+
+/// Names of the lists of objects that an object has before that of its events, which begins after `events`.
+pub(crate) fn lists_before(text: &[u8], object: usize, events: usize) -> Vec<&[u8]> {
+    let mut names = Vec::new();
+    let text = &text[..events];
+    let mut at = json::blanks(text, object + 1);
+    while let Some((_, value)) = json::member_value(text, at)
+        && let Ok(end) = json::skip(text, value, 1)
+    {
+        names.extend(list_of(text, at));
+        // The next after the comma.
+        at = json::blanks(text, json::blanks(text, end) + 1);
+    }
+    names
 }
 
 fn is_event_key(name: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 //!
 //! A file passes through these steps, each a module: `path` (which files), `open` (decompress, decode) with `sniff`, `foreign` and
 //! `layout` (recognize), `blocks` (cut at line ends), `scan` (blocks in parallel, joined in order), `decode` with `delimited`, `json`, `zeek` and
-//! `http` (records and cells), `columns` (types) and `table` (columns by name), then `read` (one table) or `evaluate` (expressions, block
+//! `http` (records and cells), `columns` (types), `table` (columns by name) and `tally` (what else to tell), then `read` (one table) or `evaluate` (expressions, block
 //! by block). `plans` keeps what is believed of the types, and has all read again where that does not hold. `text` takes records off
 //! what arrives bit by bit instead, for `stream`. What cannot be read is rejected record by record, counted and kept.
 //!
@@ -44,6 +44,7 @@ mod standard_input;
 mod stream;
 mod survey;
 mod table;
+mod tally;
 mod text;
 mod utf16;
 mod zeek;

@@ -13,7 +13,8 @@ use crate::source::reasons::nearly_numbers;
 use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::scan::{self, FileEnd, Gather, Part};
 use crate::source::table::{Gathered, Joined, JoinedColumn, arrays_of};
-use crate::source::{Format, ReadOptions, SourceError};
+use crate::source::tally::Tally;
+use crate::source::{ReadOptions, SourceError};
 
 /// Reads the events of files, folders and patterns, inferring the type of each column from all its cells.
 ///
@@ -65,7 +66,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) rejected: Rejected,
     fingerprint: blake3::Hasher,
     pub(crate) warnings: Vec<String>,
-    n_lossy: u64,
+    /// Of the file at hand.
+    tally: Tally,
     spools: Vec<Option<Arc<Spool>>>,
 }
 
@@ -89,7 +91,7 @@ impl<'a> Reading<'a> {
             rejected: Rejected::default(),
             fingerprint: blake3::Hasher::new(),
             warnings,
-            n_lossy: 0,
+            tally: Tally::default(),
             spools: heads.iter().map(|head| head.spool.clone()).collect(),
         };
         for head in heads {
@@ -221,7 +223,7 @@ impl Gather<Gathered> for Reading<'_> {
             let place = Place { file: file as u32, line: rejected.line, offset: rejected.offset };
             self.rejected.add(RejectedLine { place, reason: rejected.reason, excerpt: rejected.excerpt });
         }
-        self.n_lossy += part.n_lossy;
+        self.tally.add(part.tally);
         self.table.add((part.out, part.n_rows));
         Ok(())
     }
@@ -231,15 +233,8 @@ impl Gather<Gathered> for Reading<'_> {
         self.fingerprint.update(&end.digest);
         self.files[file].n_bytes = end.n_bytes;
         let path = self.files[file].path.display();
-        let n = std::mem::take(&mut self.n_lossy);
-        if n > 0 {
-            let advice = match self.files[file].format {
-                Format::Parquet => "",
-                Format::Database => "; in a query, `hex(column)` keeps its bytes",
-                _ => ", unless `encoding` names what they are, such as `windows-1252`",
-            };
-            self.warnings.push(format!("`{path}`: {n} records are not UTF-8; what is not is read as U+FFFD{advice}"));
-        }
+        let remarks = std::mem::take(&mut self.tally).remarks(self.files[file].format);
+        self.warnings.extend(remarks.iter().map(|remark| format!("`{path}`: {remark}")));
         self.warnings.extend(end.warning.map(|warning| format!("`{path}`: {warning}")));
         if let Some(damage) = end.damage {
             let n_rows = self.files[file].n_rows;

@@ -24,6 +24,7 @@ use crate::source::excerpt::excerpt;
 use crate::source::open::{Content, Head};
 use crate::source::parquet;
 use crate::source::row::{Names, Row, Source};
+use crate::source::tally::Tally;
 use crate::source::{Format, ReadOptions};
 
 /// Blocks of one file that are being worked on at most.
@@ -65,7 +66,7 @@ pub(crate) struct Part<O> {
     /// Of each row the line and the byte it starts at, from those of the part.
     pub(crate) starts: Vec<(u32, u32)>,
     pub(crate) rejected: Vec<RejectedPart>,
-    pub(crate) n_lossy: u64,
+    pub(crate) tally: Tally,
     /// Line and byte of the text at which the part starts, from 0.
     pub(crate) line: u64,
     pub(crate) offset: u64,
@@ -391,9 +392,8 @@ fn decode<V: Visit>(
         reject(Span { start: end, end, next: end, line: decoder.n_lines() }, damaged(why));
     }
     let out = visit.finish(sink, &decoder.names, decoder.objects());
-    let n_lossy = decoder.n_lossy;
-    let part = Part { out, n_rows: starts.len(), starts, rejected, n_lossy, line: 0, offset: 0 };
     let n_lines = decoder.n_lines();
+    let part = Part { out, n_rows: starts.len(), starts, rejected, tally: decoder.tally, line: 0, offset: 0 };
     let mut before = decoder.before;
     before.is_within_line = ends_within_line(&bytes[..consumed], head.terminator, before.is_within_line);
     Decoded { part, consumed, n_lines, has_more, before }
@@ -444,8 +444,8 @@ fn columnar<V: Visit>(
     let mut take = |parquet::Rows { columns, n_rows, n_lossy }| {
         let out = visit.arrays(columns, n_rows);
         let starts = (0..n_rows as u32).map(|row| (row, 0)).collect();
-        let n_lossy = n_lossy as u64 + std::mem::take(&mut n_lossy_before);
-        let part = Part { out, n_rows, starts, rejected: Vec::new(), n_lossy, line: n_before, offset: 0 };
+        let tally = Tally::of_lossy(n_lossy as u64 + std::mem::take(&mut n_lossy_before));
+        let part = Part { out, n_rows, starts, rejected: Vec::new(), tally, line: n_before, offset: 0 };
         n_before += n_rows as u64;
         gather.part(file, part)
     };

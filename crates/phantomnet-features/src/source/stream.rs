@@ -48,6 +48,7 @@ pub struct RawBatch {
 pub struct EventStream<R> {
     text: Text<R>,
     decoder: Decoder,
+    format: Format,
     layout: Layout,
     schema: EventSchema,
     warnings: Vec<String>,
@@ -74,7 +75,7 @@ impl EventStream<Box<dyn BufRead + Send>> {
         let decoder = Decoder::new(&layout, head.terminator, options.max_line_bytes, names, &columns);
         let decoder = decoder.after_lines(head.start_line);
         let (schema, warnings, reject_misfits) = (schema.clone(), head.warnings, options.reject_misfits);
-        Ok(Self { text, decoder, layout, schema, warnings, reject_misfits })
+        Ok(Self { text, decoder, format: head.format, layout, schema, warnings, reject_misfits })
     }
 }
 
@@ -129,14 +130,14 @@ impl<R: BufRead> EventStream<R> {
             let layout = Layout::JsonLines;
             // Of a text that is damaged before its first byte, that is all there is to say.
             let decoder = Decoder::new(&layout, terminator, options.max_line_bytes, names, &columns);
-            return Ok(Self { text, decoder, layout, schema, warnings: Vec::new(), reject_misfits });
+            return Ok(Self { text, decoder, format, layout, schema, warnings: Vec::new(), reject_misfits });
         };
         let lines = memchr::memchr_iter(terminator, &text.arrived()[..begun.start]).count() as u64;
         let decoder =
             Decoder::new(&begun.layout, terminator, options.max_line_bytes, names, &columns).after_lines(lines);
         text.consume(begun.start);
         let (layout, warnings) = (begun.layout, begun.warnings);
-        Ok(Self { text, decoder, layout, schema, warnings, reject_misfits })
+        Ok(Self { text, decoder, format, layout, schema, warnings, reject_misfits })
     }
 
     /// How records are laid out; for delimited text with the names of its header.
@@ -147,6 +148,11 @@ impl<R: BufRead> EventStream<R> {
     /// What a person should know about the header.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What a person should know about the records so far.
+    pub fn remarks(&self) -> Vec<String> {
+        self.decoder.tally.remarks(self.format)
     }
 
     /// The next events, at most `max_rows` (at least 1); `None` at the end.

@@ -156,9 +156,9 @@ impl Gather<Surveyed> for Survey<'_> {
                 }
             }
         }
-        let Part { n_rows, rejected, n_lossy, line, offset, .. } = part;
+        let Part { n_rows, rejected, tally, line, offset, .. } = part;
         let out = part.out.gathered;
-        self.reading.part(file, Part { out, n_rows, starts: Vec::new(), rejected, n_lossy, line, offset })
+        self.reading.part(file, Part { out, n_rows, starts: Vec::new(), rejected, tally, line, offset })
     }
 
     fn end(&mut self, file: usize, end: FileEnd) -> Result<(), SourceError> {

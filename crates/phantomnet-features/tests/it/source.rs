@@ -1090,6 +1090,43 @@ fn a_document_without_events_has_none(#[case] content: &str, #[case] n: usize) {
     }
 }
 
+#[rstest]
+#[case(
+    "{\"n\":[1],\"flows\":[{\"x\":1}],\"alerts\":[{\"a\":1},{\"a\":2}],\"hosts\":[ {\"x\":1}],\"z\":{\"y\":[{}]}}\n",
+    "flows",
+    "hosts"
+)]
+#[case("{\"alerts\":[{\"a\":1}],\"e\":[]}\n{\"alerts\":[{\"a\":2}],\"flows\":[{}],\"dns\":[{}]}", "dns", "flows")]
+fn lists_beside_the_one_that_is_read_are_told(
+    #[case] content: &str,
+    #[case] first: &str,
+    #[case] second: &str,
+    #[values(1 << 20, 11)] block_bytes: usize,
+) {
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let options = ReadOptions { block_bytes, ..ReadOptions::default() };
+    let events = files.read(&["a.json"], &options).unwrap();
+    assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (2, 0), "{:?}", events.origin.rejected);
+    let mut stream = EventStream::new(content.as_bytes(), &options, &events.origin.schema).unwrap();
+    rows_of(&mut stream);
+    for told in [events.origin.warnings.join(" "), [stream.warnings(), &*stream.remarks()].concat().join(" ")] {
+        assert!(told.contains(&format!("`{first}`")) && told.contains(&format!("`{second}`")), "{told}");
+        assert!(!told.contains("`n`") && !told.contains("`e`") && !told.contains("`y`"), "{told}");
+    }
+}
+
+#[test]
+fn bodies_of_another_length_are_told() {
+    let content = "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx=1\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+    let events = read("a.txt", content).unwrap();
+    assert_eq!(events.batch.num_rows(), 2);
+    let [warning] = events.origin.warnings.as_slice() else { panic!("{:?}", events.origin.warnings) };
+    assert!(
+        warning.ends_with(": 1 requests have a body that is not as long as their `Content-Length` says"),
+        "{warning}"
+    );
+}
+
 /// Deeper than the stack would hold, if each level took some of it.
 #[rstest]
 #[case("{\"hits\":", "}")]

@@ -125,6 +125,7 @@ impl Prediction<'_> {
             self.score(&part.batch, Some((&part.lines, &layout)), &part.places, name)?;
             self.output.flush()?;
         }
+        stream.remarks().iter().for_each(|remark| terminal::warn(&format!("{name}: {remark}")));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use memchr::{memchr, memrchr};
 use super::{Decoder, Fields, Span, Step, ends_within_line, n_terminators, too_long};
 use crate::source::broken::{End, Search, end_of_element, end_of_object};
 use crate::source::json::{self, JsonError};
-use crate::source::layout::{BYTE_ORDER_MARK, ENOUGH_JSON, events_in};
+use crate::source::layout::{BYTE_ORDER_MARK, ENOUGH_JSON, events_in, list_of, lists_before};
 
 impl Decoder {
     /// An object; what stands between objects is blank, commas and brackets.
@@ -32,7 +32,10 @@ impl Decoder {
                 Some(b'"') if self.before.is_after_list => {
                     let limit = limit_from(start);
                     match json::member(&text[..limit], start) {
-                        Ok(next) => start = next,
+                        Ok(next) => {
+                            list_of(text, start).into_iter().for_each(|name| self.tally.add_list(name));
+                            start = next;
+                        }
                         Err(error) => {
                             is_pending = error == JsonError::Incomplete && limit == text.len() && !ended;
                             break;
@@ -67,6 +70,7 @@ impl Decoder {
             match events_in(head, start) {
                 Some(events) => {
                     self.before.is_after_list = false;
+                    lists_before(text, start, events).into_iter().for_each(|name| self.tally.add_list(name));
                     self.line += n_terminators(&text[start..events], self.terminator);
                     return Step::Nothing(events);
                 }
@@ -89,7 +93,7 @@ impl Decoder {
         let (line, in_document) = (self.line, *in_document);
         let error = match outcome {
             Ok(end) => {
-                self.n_lossy += u64::from(flattener.is_lossy);
+                self.tally.n_lossy += u64::from(flattener.is_lossy);
                 self.line += n_terminators(&text[start..end], self.terminator);
                 return self.finish(text, Span { start, end, next: end, line });
             }
