@@ -212,14 +212,19 @@ fn delimited(delimiter: u8, header: &[String], start: usize, known: &dyn Fn(&str
         let name = visible(name, 60);
         warnings.push(format!("the header is one name, `{name}`: fields between semicolons are not taken apart"));
     }
-    for (name, new) in renamed.iter().take(SHOWN_REPEATED) {
-        let (name, new) = (visible(name, 60), visible(new, 60));
-        warnings.push(format!("the header has more than one column `{name}`; one of them is read as `{new}`"));
-    }
-    if let Some(n) = renamed.len().checked_sub(SHOWN_REPEATED).filter(|&n| n > 0) {
-        warnings.push(format!("{n} more columns of the header repeat a name"));
-    }
+    warnings.extend(told_renamed("the header", &renamed));
     Ok(Begun { layout: Layout::Delimited { delimiter, header }, start, warnings })
+}
+
+/// Tells, of some source, which columns are not read under their names, but as what [`column_names`] made of those.
+pub(crate) fn told_renamed(source: &str, renamed: &[(String, String)]) -> Vec<String> {
+    let told = renamed.iter().take(SHOWN_REPEATED).map(|(name, new)| {
+        let (name, new) = (visible(name, 60), visible(new, 60));
+        format!("{source} has more than one column `{name}`; one of them is read as `{new}`")
+    });
+    let n_more = renamed.len().saturating_sub(SHOWN_REPEATED);
+    let more = (n_more > 0).then(|| format!("{n_more} more columns of {source} repeat a name"));
+    told.chain(more).collect()
 }
 
 /// Layout of JSON whose first value stands at `at`, and where its records begin; `None` when more of it must be known.

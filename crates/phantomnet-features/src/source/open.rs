@@ -13,6 +13,7 @@ use crate::source::error::SourceError;
 use crate::source::foreign::{refuse_foreign, unmarked_utf16};
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
+use crate::source::parquet;
 use crate::source::path::{Named, by_name};
 use crate::source::sniff::{self, sniff};
 use crate::source::utf16::Utf16;
@@ -100,6 +101,7 @@ impl Head {
             spool: None,
         };
         if format == Format::Parquet {
+            head.warnings.extend(parquet::warnings(options.file_of(path)));
             return Ok(head);
         }
         let header = |reason| SourceError::Header { path: path.to_path_buf(), reason };

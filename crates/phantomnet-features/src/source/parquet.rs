@@ -1,5 +1,6 @@
 //! Parquet: columns brought to the four types of events.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,11 +9,14 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_cast::{can_cast_types, cast};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::errors::ParquetError;
 
+use crate::source::delimited::column_names;
 use crate::source::error::SourceError;
+use crate::source::layout::told_renamed;
 use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::row_json::{in_utc, value_as_json};
 
@@ -78,14 +82,17 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
     let file = File::open(path).map_err(|source| SourceError::Open { path: path.to_path_buf(), source })?;
     let build = || {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS);
-        // Columns below one name are read together.
-        let roots = builder.schema().fields().iter().enumerate().filter(|(_, field)| {
-            let below = format!("{}.", field.name());
-            names.is_open() || names.as_slice().iter().any(|name| name == field.name() || name.starts_with(&below))
-        });
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(i, _)| i));
+        let Leaves { mut leaves, .. } = Leaves::of(builder.schema());
+        if !names.is_open() {
+            // Columns below one root are read together.
+            let roots: HashSet<usize> =
+                leaves.iter().filter(|(_, name)| names.position(name).is_some()).map(|(root, _)| *root).collect();
+            leaves.retain(|(root, _)| roots.contains(root));
+        }
+        let mask = ProjectionMask::roots(builder.parquet_schema(), leaves.iter().map(|(root, _)| *root));
+        let leaves: Vec<String> = leaves.into_iter().map(|(_, name)| name).collect();
         let builder = builder.with_projection(mask);
-        match which {
+        let reader = match which {
             Which::All => builder,
             Which::First => builder.with_limit(BATCH_ROWS),
             Which::Some(rows) => {
@@ -93,17 +100,18 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
                 let ranges = rows.iter().filter(|&&row| row < n).map(|&row| row..row + 1);
                 builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, n))
             }
-        }
-        .build()
+        };
+        Ok::<_, ParquetError>((reader.build()?, leaves))
     };
-    let mut batches = guarded(build).map_err(|error| failed(n_rows, error))?;
+    let (mut batches, leaves) = guarded(build).map_err(|error| failed(n_rows, error))?;
     while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|error| failed(n_rows, error))? {
         let mut rows = Rows { columns: Vec::new(), n_rows: batch.num_rows(), n_lossy: 0 };
         let mut is_lossy = vec![false; rows.n_rows];
-        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-            flatten(field.name(), column, 1, &mut rows.columns, &mut is_lossy)
-                .map_err(|error| failed(n_rows, error.into()))?;
+        let mut arrays = Vec::with_capacity(leaves.len());
+        for column in batch.columns() {
+            flatten(column, 1, &mut arrays, &mut is_lossy).map_err(|error| failed(n_rows, error.into()))?;
         }
+        rows.columns = leaves.iter().cloned().zip(arrays).collect();
         rows.n_lossy = is_lossy.iter().filter(|&&row| row).count();
         let n = rows.columns.len();
         if n > MAX_COLUMNS {
@@ -126,27 +134,56 @@ where
     }
 }
 
-/// Columns of the four types: structs give one for each field, named `parent.child`.
-fn flatten(
-    name: &str,
-    array: &ArrayRef,
-    depth: usize,
-    out: &mut Vec<(String, ArrayRef)>,
-    is_lossy: &mut [bool],
-) -> Result<(), ArrowError> {
-    if let DataType::Struct(fields) = array.data_type()
-        && depth < MAX_DEPTH
-    {
+/// Columns that more than one of a file would be read as, for people; none of a file that cannot be read.
+pub(crate) fn warnings(path: &Path) -> Vec<String> {
+    let open = || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+        Ok::<_, ParquetError>(Leaves::of(builder.schema()).renamed)
+    };
+    guarded(open).map_or_else(|_| Vec::new(), |renamed| told_renamed("the schema", &renamed))
+}
+
+/// The columns that [`flatten`] gives.
+struct Leaves {
+    /// The field of the schema that each is in or is, and its name: `parent.child` in structs.
+    leaves: Vec<(usize, String)>,
+    /// What [`column_names`] says of names that come more than once.
+    renamed: Vec<(String, String)>,
+}
+
+impl Leaves {
+    fn of(schema: &Schema) -> Self {
+        fn add(name: String, data_type: &DataType, depth: usize, out: &mut Vec<String>) {
+            match data_type {
+                DataType::Struct(fields) if depth < MAX_DEPTH => {
+                    fields.iter().for_each(|f| add(format!("{name}.{}", f.name()), f.data_type(), depth + 1, out));
+                }
+                _ => out.push(name),
+            }
+        }
+        let (mut roots, mut names) = (Vec::new(), Vec::new());
+        for (root, field) in schema.fields().iter().enumerate() {
+            add(field.name().clone(), field.data_type(), 1, &mut names);
+            roots.resize(names.len(), root);
+        }
+        let (names, renamed) = column_names(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        Self { leaves: roots.into_iter().zip(names).collect(), renamed }
+    }
+}
+
+/// Columns of the four types: structs give one for each field.
+fn flatten(array: &ArrayRef, depth: usize, out: &mut Vec<ArrayRef>, is_lossy: &mut [bool]) -> Result<(), ArrowError> {
+    if matches!(array.data_type(), DataType::Struct(_)) && depth < MAX_DEPTH {
         let parent = array.as_struct();
         // A child may hold values where its parent is missing.
         let missing: BooleanArray = (0..parent.len()).map(|row| Some(parent.is_null(row))).collect();
-        for (field, child) in fields.iter().zip(parent.columns()) {
+        for child in parent.columns() {
             let child = arrow_select::nullif::nullif(child, &missing)?;
-            flatten(&format!("{name}.{}", field.name()), &child, depth + 1, out, is_lossy)?;
+            flatten(&child, depth + 1, out, is_lossy)?;
         }
         return Ok(());
     }
-    out.push((name.to_owned(), narrow(array, is_lossy)?));
+    out.push(narrow(array, is_lossy)?);
     Ok(())
 }
 

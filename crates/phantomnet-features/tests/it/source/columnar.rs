@@ -91,6 +91,30 @@ fn parquet_joins_with_text() {
     assert!(rows(&events.batch)[0].starts_with(r#"{"small":"-1","#));
 }
 
+/// `pandas` and joins write such files; the values of one column must not stand under the name of another.
+#[test]
+fn columns_of_one_name_are_told_apart() {
+    let integers = |values: [i64; 2]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+    let nested = StructArray::from(vec![
+        (Arc::new(Field::new("x", DataType::Int64, true)), integers([5, 6])),
+        (Arc::new(Field::new("y", DataType::Int64, true)), integers([7, 8])),
+    ]);
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("n.y", integers([1, 2])), ("a", integers([3, 4])), ("n", Arc::new(nested)), ("a", integers([9, 10]))];
+    let files = Files::new(&[("a.parquet", &write(&RecordBatch::try_from_iter(columns).unwrap()))]);
+    let events = files.read(&["a.parquet"], &ReadOptions::default()).unwrap();
+    let expected = [r#"{"n.y":1,"a":3,"n.x":5,"n.y_2":7,"a_2":9}"#, r#"{"n.y":2,"a":4,"n.x":6,"n.y_2":8,"a_2":10}"#];
+    assert_eq!(rows(&events.batch), expected);
+    let told = events.origin.warnings.join(" ");
+    for name in ["n.y", "a"] {
+        assert!(told.contains(&format!("more than one column `{name}`; one of them is read as `{name}_2`")), "{told}");
+    }
+    let some = schema(&[("a_2", ColumnType::Integer), ("n.y_2", ColumnType::Integer)]);
+    let paths = [files.path("a.parquet")];
+    let events = read_events_as(&paths, &ReadOptions::default(), &some).unwrap();
+    assert_eq!(rows(&events.batch), [r#"{"a_2":9,"n.y_2":7}"#, r#"{"a_2":10,"n.y_2":8}"#]);
+}
+
 #[test]
 fn a_compressed_parquet_file_is_refused() {
     let files = Files::new(&[("a.parquet.gz", &gzip(&write(&sample())))]);
