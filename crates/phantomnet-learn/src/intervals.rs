@@ -52,7 +52,7 @@ pub fn intervals(
     let judged = Judged::new(labels, probs, classes.len(), positive, opts)?;
     let tally = judged.tally(&vec![1; judged.n_rows()]);
     let mut methods = Vec::new();
-    judged.for_each_metric(&tally, |key, _| {
+    tally.for_each_metric(|key, _| {
         methods.push((key, method(key, positive.is_some())));
     });
     let mut resampled = resample(&judged, &methods, interval_opts).into_iter();
@@ -143,7 +143,7 @@ fn resample(judged: &Judged, methods: &[(Key, Method)], opts: IntervalOptions) -
                 let tally = judged.tally(counts);
                 let mut values = Vec::new();
                 let mut methods = methods.iter();
-                judged.for_each_metric(&tally, |_, value| {
+                tally.for_each_metric(|_, value| {
                     if let Some((_, Method::Bootstrap)) = methods.next() {
                         values.push(value);
                     }

@@ -63,7 +63,7 @@ pub fn paired_gains(
     let class_keys = class_keys(classes);
     let all = vec![1; labels.len()];
     let mut keys = Vec::new();
-    first.for_each_metric(&first.tally(&all), |key, _| keys.push(key.render(&class_keys)));
+    first.tally(&all).for_each_metric(|key, _| keys.push(key.render(&class_keys)));
     let signs: Vec<f64> = keys
         .iter()
         .map(|key| match higher_is_better(key) {
@@ -74,7 +74,7 @@ pub fn paired_gains(
         .collect();
     let values = |judged: &Judged, counts: &[u8]| {
         let mut values = Vec::with_capacity(keys.len());
-        judged.for_each_metric(&judged.tally(counts), |_, value| values.push(value));
+        judged.tally(counts).for_each_metric(|_, value| values.push(value));
         values
     };
     let gains = |counts: &[u8]| -> Vec<f64> {

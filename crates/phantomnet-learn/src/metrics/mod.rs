@@ -158,14 +158,21 @@ pub fn evaluate(
     positive: Option<usize>,
     opts: MetricOptions,
 ) -> Result<Evaluation, MetricError> {
-    let judged = Judged::new(labels, probs, classes.len(), positive, opts)?;
-    let tally = judged.tally(&vec![1; labels.len()]);
+    let judge = Judge::new(labels, probs, classes.len(), positive, opts)?;
+    // Judged once, rows need not be kept, nor more than one ranking at a time.
+    let mut tally = Tally::new(judge.terms);
+    judge.rows().for_each(|row| tally.add(&row, 1));
+    tally.areas = judge.rankings().map(|ranking| ranking.areas(|_| 1)).collect();
     let class_keys = class_keys(classes);
     let mut metrics = Vec::new();
-    judged.for_each_metric(&tally, |key, value| {
+    tally.for_each_metric(|key, value| {
         metrics.push((key.render(&class_keys), value));
     });
-    Ok(Evaluation { metrics: metrics.into_iter().collect(), confusion: tally.confusion, predicted: judged.predicted })
+    Ok(Evaluation {
+        metrics: metrics.into_iter().collect(),
+        confusion: tally.confusion,
+        predicted: judge.predicted().collect(),
+    })
 }
 
 /// A metric's key before class names are put in.
@@ -184,15 +191,19 @@ impl Key {
     }
 }
 
-/// All that is known of each row once it has been predicted and ranked, so that resamples of the rows are cheap to judge.
-pub(crate) struct Judged {
+/// By what rows are judged, beside their labels and probabilities.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
     n_classes: usize,
     positive: Option<usize>,
-    zero_division: ZeroDivision,
-    predicted: Vec<u32>,
-    rows: Vec<JudgedRow>,
-    /// By the positive class's score, or by each class's when there are many.
-    rankings: Vec<Ranking>,
+    opts: MetricOptions,
+}
+
+/// Rows to judge, which have been checked.
+struct Judge<'a> {
+    labels: &'a [u32],
+    probs: &'a [f32],
+    terms: Terms,
 }
 
 struct JudgedRow {
@@ -202,12 +213,57 @@ struct JudgedRow {
     squared_error: f64,
 }
 
-/// Sums over rows, from which every metric follows.
-pub(crate) struct Tally {
-    pub(crate) confusion: ConfusionMatrix,
-    log_loss: f64,
-    squared_error: f64,
-    areas: Vec<Areas>,
+impl<'a> Judge<'a> {
+    fn new(
+        labels: &'a [u32],
+        probs: &'a [f32],
+        n_classes: usize,
+        positive: Option<usize>,
+        opts: MetricOptions,
+    ) -> Result<Self, MetricError> {
+        check(labels, probs, n_classes, positive, opts)?;
+        Ok(Self { labels, probs, terms: Terms { n_classes, positive, opts } })
+    }
+
+    fn probabilities(&self) -> impl Iterator<Item = &'a [f32]> {
+        self.probs.chunks_exact(self.terms.n_classes)
+    }
+
+    fn predicted(&self) -> impl Iterator<Item = u32> {
+        let Terms { positive, opts, .. } = self.terms;
+        self.probabilities().map(move |row| predict(row, positive, opts.decision_threshold))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = JudgedRow> {
+        let Terms { n_classes, positive, .. } = self.terms;
+        self.probabilities().zip(self.labels).zip(self.predicted()).map(move |((row, &label), predicted)| JudgedRow {
+            cell: label * n_classes as u32 + predicted,
+            log_loss: row_log_loss(row[label as usize]),
+            squared_error: match positive {
+                Some(class) => row_squared_error(row[class], label as usize == class),
+                None => row_squared_errors(row, label as usize),
+            },
+        })
+    }
+
+    /// By the positive class's score, or by each class's when there are many.
+    fn rankings(&self) -> impl Iterator<Item = Ranking> {
+        let ranked = match self.terms.positive {
+            Some(class) => class..class + 1,
+            None => 0..self.terms.n_classes,
+        };
+        ranked.map(|class| {
+            let scores = self.probabilities().map(|row| row[class]);
+            Ranking::new(scores, |row| self.labels[row] as usize == class)
+        })
+    }
+}
+
+/// All that is known of each row once it has been predicted and ranked, so that resamples of the rows are cheap to judge.
+pub(crate) struct Judged {
+    terms: Terms,
+    rows: Vec<JudgedRow>,
+    rankings: Vec<Ranking>,
 }
 
 impl Judged {
@@ -218,32 +274,8 @@ impl Judged {
         positive: Option<usize>,
         opts: MetricOptions,
     ) -> Result<Self, MetricError> {
-        check(labels, probs, n_classes, positive, opts)?;
-        let probabilities = || probs.chunks_exact(n_classes);
-        let predicted: Vec<u32> = probabilities().map(|row| predict(row, positive, opts.decision_threshold)).collect();
-        let rows = probabilities()
-            .zip(labels)
-            .zip(&predicted)
-            .map(|((row, &label), &predicted)| JudgedRow {
-                cell: label * n_classes as u32 + predicted,
-                log_loss: row_log_loss(row[label as usize]),
-                squared_error: match positive {
-                    Some(class) => row_squared_error(row[class], label as usize == class),
-                    None => row_squared_errors(row, label as usize),
-                },
-            })
-            .collect();
-        let ranked = match positive {
-            Some(class) => class..class + 1,
-            None => 0..n_classes,
-        };
-        let rankings = ranked
-            .map(|class| {
-                let rows = probabilities().zip(labels);
-                Ranking::new(rows.map(|(row, &label)| (row[class], label as usize == class)))
-            })
-            .collect();
-        Ok(Self { n_classes, positive, zero_division: opts.zero_division, predicted, rows, rankings })
+        let judge = Judge::new(labels, probs, n_classes, positive, opts)?;
+        Ok(Self { terms: judge.terms, rows: judge.rows().collect(), rankings: judge.rankings().collect() })
     }
 
     pub(crate) fn n_rows(&self) -> usize {
@@ -251,34 +283,50 @@ impl Judged {
     }
 
     pub(crate) fn positive(&self) -> Option<usize> {
-        self.positive
+        self.terms.positive
     }
 
     /// Sums over the rows, row `i` taken `counts[i]` times; the counts are not all 0. O(C · n).
     pub(crate) fn tally(&self, counts: &[u8]) -> Tally {
-        let mut confusion = ConfusionMatrix::new(self.n_classes);
-        let (mut log_loss, mut squared_error) = (0.0, 0.0);
+        let mut tally = Tally::new(self.terms);
         for (row, &count) in self.rows.iter().zip(counts) {
-            confusion.add(row.cell as usize, u64::from(count));
-            log_loss += f64::from(count) * row.log_loss;
-            squared_error += f64::from(count) * row.squared_error;
+            tally.add(row, count);
         }
-        Tally {
-            confusion,
-            log_loss,
-            squared_error,
-            areas: (self.rankings.iter()).map(|ranking| ranking.areas(counts)).collect(),
-        }
+        tally.areas = self.rankings.iter().map(|ranking| ranking.areas(|row| counts[row as usize])).collect();
+        tally
+    }
+}
+
+/// Sums over rows, from which every metric follows.
+pub(crate) struct Tally {
+    terms: Terms,
+    pub(crate) confusion: ConfusionMatrix,
+    log_loss: f64,
+    squared_error: f64,
+    areas: Vec<Areas>,
+}
+
+impl Tally {
+    fn new(terms: Terms) -> Self {
+        let confusion = ConfusionMatrix::new(terms.n_classes);
+        Self { terms, confusion, log_loss: 0.0, squared_error: 0.0, areas: Vec::new() }
+    }
+
+    /// Adds a row, taken `count` times.
+    fn add(&mut self, row: &JudgedRow, count: u8) {
+        self.confusion.add(row.cell as usize, u64::from(count));
+        self.log_loss += f64::from(count) * row.log_loss;
+        self.squared_error += f64::from(count) * row.squared_error;
     }
 
     /// Every metric in the order of [`METRICS`], then those of each class; always the same keys in the same order.
-    pub(crate) fn for_each_metric(&self, tally: &Tally, mut metric: impl FnMut(Key, f64)) {
-        let confusion = &tally.confusion;
+    pub(crate) fn for_each_metric(&self, mut metric: impl FnMut(Key, f64)) {
+        let Self { terms: Terms { positive, opts, .. }, confusion, areas, .. } = self;
         let n_rows = confusion.total() as f64;
-        let by_class = confusion.by_class(self.zero_division);
+        let by_class = confusion.by_class(opts.zero_division);
         let macro_average = confusion.macro_average(&by_class);
         let weighted = confusion.weighted_average(&by_class);
-        let plain = self.positive.map_or(macro_average, |class| by_class[class]);
+        let plain = positive.map_or(macro_average, |class| by_class[class]);
         let accuracy = confusion.correct() as f64 / n_rows;
         let mut overall = |base, value| metric(Key { base, class: None }, value);
 
@@ -288,21 +336,21 @@ impl Judged {
         overall("precision", plain.precision);
         overall("recall", plain.recall);
         overall("f1", plain.f1);
-        let n_areas = tally.areas.len() as f64;
-        let mean = |area: fn(&Areas) -> f64| tally.areas.iter().map(area).sum::<f64>() / n_areas;
+        let n_areas = areas.len() as f64;
+        let mean = |area: fn(&Areas) -> f64| areas.iter().map(area).sum::<f64>() / n_areas;
         overall("roc_auc", mean(|areas| areas.roc_auc));
-        if self.positive.is_none() {
-            let weighted: f64 = (0..self.n_classes)
+        if positive.is_none() {
+            let weighted: f64 = (0..confusion.n_classes())
                 .filter(|&class| confusion.support(class) > 0)
-                .map(|class| confusion.support(class) as f64 * tally.areas[class].roc_auc)
+                .map(|class| confusion.support(class) as f64 * areas[class].roc_auc)
                 .sum();
             overall("roc_auc_weighted", weighted / n_rows);
         }
         overall("pr_auc", mean(|areas| areas.pr_auc));
-        overall("log_loss", tally.log_loss / n_rows);
-        overall("brier", tally.squared_error / n_rows);
+        overall("log_loss", self.log_loss / n_rows);
+        overall("brier", self.squared_error / n_rows);
         overall("mcc", confusion.mcc());
-        if let Some(positive) = self.positive {
+        if let Some(positive) = *positive {
             let negative = 1 - positive;
             let false_positives = confusion.count(negative, positive) as f64;
             let missed = confusion.count(positive, negative) as f64;
@@ -333,9 +381,9 @@ impl Judged {
             of_class("precision", values.precision);
             of_class("recall", values.recall);
             of_class("f1", values.f1);
-            if self.positive.is_none() {
-                of_class("roc_auc", tally.areas[class].roc_auc);
-                of_class("pr_auc", tally.areas[class].pr_auc);
+            if positive.is_none() {
+                of_class("roc_auc", areas[class].roc_auc);
+                of_class("pr_auc", areas[class].pr_auc);
             }
             of_class("support", confusion.support(class) as f64);
         }

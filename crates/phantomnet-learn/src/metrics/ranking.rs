@@ -9,11 +9,25 @@ pub(super) struct Ranking {
     rows: Vec<RankedRow>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct RankedRow {
-    row: u32,
-    positive: bool,
-    last_of_tie: bool,
+/// The row in the lower half, then whether it is positive, and whether it is the last of its tie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct RankedRow(u64);
+
+impl RankedRow {
+    const POSITIVE: u32 = 32;
+    const LAST_OF_TIE: u32 = 33;
+
+    fn row(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn positive(self) -> u32 {
+        (self.0 >> Self::POSITIVE) as u32 & 1
+    }
+
+    fn is_last_of_tie(self) -> bool {
+        self.0 >> Self::LAST_OF_TIE & 1 == 1
+    }
 }
 
 /// Rows flagged when the decision threshold lies below a tie.
@@ -33,21 +47,23 @@ pub(super) struct Areas {
 }
 
 impl Ranking {
-    /// O(n log n). At most `u32::MAX` rows.
-    pub(super) fn new(rows: impl Iterator<Item = (f32, bool)>) -> Self {
-        // One integer a row, ascending for descending scores: the score above, row and class below.
-        let mut keys: Vec<(u64, bool)> = rows
+    /// O(n log n); 8 bytes a row. At most `u32::MAX` rows.
+    pub(super) fn new(scores: impl Iterator<Item = f32>, is_positive: impl Fn(usize) -> bool) -> Self {
+        // First the score above the row, ascending for descending scores.
+        let mut rows: Vec<RankedRow> = scores
             .zip(0u32..)
-            .map(|((score, positive), row)| (u64::from(!ascending_bits(score)) << 32 | u64::from(row), positive))
+            .map(|(score, row)| RankedRow(u64::from(!ascending_bits(score)) << 32 | u64::from(row)))
             .collect();
-        keys.sort_unstable();
-        let rows = (0..keys.len())
-            .map(|i| RankedRow {
-                row: keys[i].0 as u32,
-                positive: keys[i].1,
-                last_of_tie: keys.get(i + 1).is_none_or(|next| next.0 >> 32 != keys[i].0 >> 32),
-            })
-            .collect();
+        rows.sort_unstable();
+        for i in 0..rows.len() {
+            let row = rows[i].row();
+            let last_of_tie = rows.get(i + 1).is_none_or(|next| next.0 >> 32 != rows[i].0 >> 32);
+            rows[i] = RankedRow(
+                u64::from(last_of_tie) << RankedRow::LAST_OF_TIE
+                    | u64::from(is_positive(row as usize)) << RankedRow::POSITIVE
+                    | u64::from(row),
+            );
+        }
         Self { rows }
     }
 
@@ -58,34 +74,31 @@ impl Ranking {
     fn sweep(&self, counts: impl Fn(u32) -> u8, mut at: impl FnMut(Flagged)) -> Flagged {
         let mut flagged = Flagged::default();
         for ranked in &self.rows {
-            let count = u32::from(counts(ranked.row));
-            let positives = count * u32::from(ranked.positive);
+            let count = u32::from(counts(ranked.row()));
+            let positives = count * ranked.positive();
             flagged.positives += positives;
             flagged.negatives += count - positives;
-            if ranked.last_of_tie {
+            if ranked.is_last_of_tie() {
                 at(flagged);
             }
         }
         flagged
     }
 
-    /// The areas when row `i` is taken `counts[i]` times, `u32::MAX` rows in all at most. O(n).
-    pub(super) fn areas(&self, counts: &[u8]) -> Areas {
+    /// The areas when row `i` is taken `counts(i)` times, `u32::MAX` rows in all at most. O(n).
+    pub(super) fn areas(&self, counts: impl Fn(u32) -> u8) -> Areas {
         let mut before = Flagged::default();
         let mut twice_area = 0u64;
         let mut precisions = 0.0;
-        let all = self.sweep(
-            |row| counts[row as usize],
-            |flagged| {
-                // A trapezoid of the ROC curve in whole rows: half of a tie's pairs count as ordered right.
-                twice_area += u64::from(flagged.negatives - before.negatives)
-                    * (u64::from(flagged.positives) + u64::from(before.positives));
-                let new_positives = f64::from(flagged.positives - before.positives);
-                let n_flagged = f64::from(flagged.positives) + f64::from(flagged.negatives);
-                precisions += new_positives * f64::from(flagged.positives) / n_flagged.max(1.0);
-                before = flagged;
-            },
-        );
+        let all = self.sweep(counts, |flagged| {
+            // A trapezoid of the ROC curve in whole rows: half of a tie's pairs count as ordered right.
+            twice_area += u64::from(flagged.negatives - before.negatives)
+                * (u64::from(flagged.positives) + u64::from(before.positives));
+            let new_positives = f64::from(flagged.positives - before.positives);
+            let n_flagged = f64::from(flagged.positives) + f64::from(flagged.negatives);
+            precisions += new_positives * f64::from(flagged.positives) / n_flagged.max(1.0);
+            before = flagged;
+        });
         Areas {
             roc_auc: twice_area as f64 / 2.0 / (f64::from(all.positives) * f64::from(all.negatives)),
             pr_auc: if all.positives == 0 { 0.0 } else { precisions / f64::from(all.positives) },
@@ -107,7 +120,7 @@ fn ascending_bits(score: f32) -> u32 {
 
 fn ranking(is_positive: &[bool], scores: &[f32]) -> Ranking {
     assert_eq!(is_positive.len(), scores.len(), "one score for each row");
-    Ranking::new(scores.iter().copied().zip(is_positive.iter().copied()))
+    Ranking::new(scores.iter().copied(), |row| is_positive[row])
 }
 
 /// Points `(false positive rate, true positive rate)` of the ROC curve, from (0, 0) to (1, 1).
@@ -184,7 +197,7 @@ mod tests {
     }
 
     fn areas(is_positive: &[bool], scores: &[f32]) -> Areas {
-        ranking(is_positive, scores).areas(&vec![1; scores.len()])
+        ranking(is_positive, scores).areas(|_| 1)
     }
 
     const T: bool = true;
@@ -245,7 +258,7 @@ mod tests {
             let counts: Vec<u8> = (0..scores.len()).map(|i| (seed >> (i % 60)) as u8 & 3).collect();
             let repeat = |i: usize| std::iter::repeat_n(i, counts[i] as usize);
             let taken: Vec<usize> = (0..scores.len()).flat_map(repeat).collect();
-            let counted = ranking(&is_positive, &scores).areas(&counts);
+            let counted = ranking(&is_positive, &scores).areas(|row| counts[row as usize]);
             let given = areas(
                 &taken.iter().map(|&i| is_positive[i]).collect::<Vec<_>>(),
                 &taken.iter().map(|&i| scores[i]).collect::<Vec<_>>(),
