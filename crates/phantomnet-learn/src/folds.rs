@@ -122,8 +122,8 @@ impl FoldError {
 /// The rows kept for the final judgement, and the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holdout {
-    /// Rows to learn from, ascending.
-    pub train: Vec<u32>,
+    /// Rows to learn from, ascending; folds of them share them.
+    pub train: Arc<[u32]>,
     /// Rows to judge by, ascending.
     pub test: Vec<u32>,
 }
@@ -190,15 +190,15 @@ pub fn stratified_holdout(labels: &[u32], classes: &[String], test_size: f64, se
     let counts: Vec<usize> = by_class.iter().map(Vec::len).collect();
     let shares = holdout_shares(&counts, n_test);
     let mut rng = Rng::new(seed).fork(HOLDOUT_STREAM);
-    let mut holdout = Holdout { train: Vec::with_capacity(n_rows - n_test), test: Vec::with_capacity(n_test) };
+    let (mut train, mut test) = (Vec::with_capacity(n_rows - n_test), Vec::with_capacity(n_test));
     for (rows, share) in by_class.iter_mut().zip(shares) {
         rng.shuffle(rows);
-        holdout.test.extend_from_slice(&rows[..share]);
-        holdout.train.extend_from_slice(&rows[share..]);
+        test.extend_from_slice(&rows[..share]);
+        train.extend_from_slice(&rows[share..]);
     }
-    holdout.train.sort_unstable();
-    holdout.test.sort_unstable();
-    Ok(holdout)
+    train.sort_unstable();
+    test.sort_unstable();
+    Ok(Holdout { train: train.into(), test })
 }
 
 /// Divides rows into `n_folds` folds with equal shares of each class, `n_repeats` times.
@@ -208,7 +208,7 @@ pub fn stratified_holdout(labels: &[u32], classes: &[String], test_size: f64, se
 /// among `rows` is left out of account, not an error.
 ///
 /// - `labels`: class of each row of the dataset, an index into `classes`.
-/// - `rows`: the rows to divide, each once.
+/// - `rows`: the rows to divide, each once. They are not copied where they are shared, as those of a [`Holdout`], and ascend.
 ///
 /// Returns the folds of the first repeat, then those of the second, and so on.
 ///
@@ -218,7 +218,7 @@ pub fn stratified_holdout(labels: &[u32], classes: &[String], test_size: f64, se
 pub fn stratified_k_fold(
     labels: &[u32],
     classes: &[String],
-    rows: &[u32],
+    rows: impl Into<Arc<[u32]>>,
     n_folds: usize,
     n_repeats: usize,
     seed: u64,
@@ -229,8 +229,10 @@ pub fn stratified_k_fold(
     if n_repeats == 0 {
         return Err(FoldError::RepeatCount);
     }
-    let mut rows = rows.to_vec();
-    rows.sort_unstable();
+    let mut rows: Arc<[u32]> = rows.into();
+    if !rows.is_sorted() {
+        Arc::make_mut(&mut rows).sort_unstable();
+    }
     if let Some(pair) = rows.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(FoldError::DuplicateRow { row: pair[0] });
     }
@@ -240,7 +242,6 @@ pub fn stratified_k_fold(
         return Err(FoldError::ClassSmallerThanFolds { class: printable(class), rows: rows.len(), n_folds });
     }
 
-    let rows: Arc<[u32]> = rows.into();
     let rng = Rng::new(seed).fork(K_FOLD_STREAM);
     let mut folds = Vec::new();
     for repeat in 0..n_repeats {

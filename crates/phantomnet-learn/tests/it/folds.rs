@@ -1,5 +1,7 @@
 //! What every division of rows must hold.
 
+use std::sync::Arc;
+
 use phantomnet_learn::folds::{FoldError, stratified_holdout, stratified_k_fold};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -39,7 +41,7 @@ proptest! {
         labels in labels(), n_folds in 2usize..7, n_repeats in 1usize..4, seed: u64,
     ) {
         let rows: Vec<u32> = (0..labels.len() as u32).collect();
-        let folds = stratified_k_fold(&labels, &names(5), &rows, n_folds, n_repeats, seed).unwrap();
+        let folds = stratified_k_fold(&labels, &names(5), rows.as_slice(), n_folds, n_repeats, seed).unwrap();
         prop_assert_eq!(folds.len(), n_folds * n_repeats);
         for (repeat, folds) in folds.chunks(n_folds).enumerate() {
             let mut validated = Vec::new();
@@ -64,12 +66,12 @@ proptest! {
     #[test]
     fn folds_of_some_rows_hold_those_alone(labels in labels(), seed: u64) {
         let holdout = stratified_holdout(&labels, &names(5), 0.3, seed).unwrap();
-        let mut backwards = holdout.train.clone();
+        let mut backwards = holdout.train.to_vec();
         backwards.reverse();
-        let folds = stratified_k_fold(&labels, &names(5), &holdout.train, 2, 1, seed).unwrap();
-        prop_assert_eq!(sorted_union(&folds[0].validation, &folds[1].validation), holdout.train);
+        let folds = stratified_k_fold(&labels, &names(5), Arc::clone(&holdout.train), 2, 1, seed).unwrap();
+        prop_assert_eq!(&sorted_union(&folds[0].validation, &folds[1].validation), &*holdout.train);
         prop_assert_eq!(&folds[0].train(), &folds[1].validation);
-        prop_assert_eq!(&folds, &stratified_k_fold(&labels, &names(5), &backwards, 2, 1, seed).unwrap());
+        prop_assert_eq!(&folds, &stratified_k_fold(&labels, &names(5), backwards, 2, 1, seed).unwrap());
     }
 
     #[test]
@@ -92,14 +94,14 @@ proptest! {
         labels in prop::collection::vec(0u32..4, 0..12), test_size in -0.5f64..1.5, n_folds in 0usize..6, seed: u64,
     ) {
         if let Ok(holdout) = stratified_holdout(&labels, &names(3), test_size, seed) {
-            for side in [&holdout.train, &holdout.test] {
+            for side in [&holdout.train[..], &holdout.test] {
                 let all = counts(&labels, &sorted_union(&holdout.train, &holdout.test));
                 let on_side = counts(&labels, side);
                 prop_assert!(all.iter().zip(&on_side).all(|(&all, &here)| all == 0 || here > 0));
             }
         }
         let rows: Vec<u32> = (0..labels.len() as u32).collect();
-        if let Ok(folds) = stratified_k_fold(&labels, &names(3), &rows, n_folds, 1, seed) {
+        if let Ok(folds) = stratified_k_fold(&labels, &names(3), rows.as_slice(), n_folds, 1, seed) {
             prop_assert!(folds.iter().all(|fold| !fold.validation.is_empty()));
         }
     }
@@ -113,7 +115,7 @@ fn the_seed_decides() {
     assert_eq!(holdout(42).test.len(), 44);
     assert_eq!(holdout(42), holdout(42));
     assert_ne!(holdout(42), holdout(43));
-    let folds = |seed| stratified_k_fold(&labels, &names(2), &rows, 5, 2, seed).unwrap();
+    let folds = |seed| stratified_k_fold(&labels, &names(2), rows.as_slice(), 5, 2, seed).unwrap();
     assert_eq!(folds(42), folds(42));
     assert_ne!(folds(42), folds(43));
     let repeats = folds(42);
@@ -168,7 +170,7 @@ fn no_folds(#[case] rows: &[u32], #[case] n_folds: usize, #[case] n_repeats: usi
 #[test]
 fn names_of_classes_are_escaped_in_messages() {
     let classes = ["a".to_owned(), "\u{1b}[2J".to_owned()];
-    let error = stratified_k_fold(&[0, 0, 0, 1], &classes, &[0, 1, 2, 3], 3, 1, 0).unwrap_err();
+    let error = stratified_k_fold(&[0, 0, 0, 1], &classes, [0, 1, 2, 3], 3, 1, 0).unwrap_err();
     assert!(matches!(error, FoldError::ClassSmallerThanFolds { rows: 1, n_folds: 3, .. }));
     assert_eq!(error.to_string(), "class `\\u{1b}[2J` has fewer rows (1) than there are folds (3)");
 }

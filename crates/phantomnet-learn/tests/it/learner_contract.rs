@@ -354,7 +354,7 @@ fn params_are_named_once_and_valid() {
 }
 
 fn folds_of(data: &Dataset) -> Vec<Fold> {
-    stratified_k_fold(data.labels(), &data.classes().names, &all_rows(data), 5, 2, 0).unwrap()
+    stratified_k_fold(data.labels(), &data.classes().names, all_rows(data), 5, 2, 0).unwrap()
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub fn judge_model(
     let baseline = Probabilities::new(label.classes.len(), shares.repeat(labels.len()));
     let mut config = config.clone();
     config.evaluate.decision_threshold = scorer.bundle().pipeline.decision_threshold;
-    judge_probabilities(&config, labels, probabilities, &baseline, &label.classes)
+    judge_probabilities(&config, labels, probabilities, baseline, &label.classes)
 }
 
 /// Conditions of the gate on metrics that a judgement has: those on latency, folds and out-of-bag rows are the training's.

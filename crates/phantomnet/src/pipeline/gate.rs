@@ -69,7 +69,7 @@ pub(super) fn check(config: &Config, labelled: &Labelled) -> Result<(), Failure>
     let even = vec![1.0 / n_classes as f32; labels.len() * n_classes];
     let even = Probabilities::new(n_classes, even);
     let quick = Config { evaluate: Evaluate { n_bootstrap: 0, ..config.evaluate.clone() }, ..config.clone() };
-    let mut metrics = judge_probabilities(&quick, &labels, even.clone(), &even, data.classes())?.metrics;
+    let mut metrics = judge_probabilities(&quick, &labels, even.clone(), even, data.classes())?.metrics;
     let has_oob = config.model.get("oob_score").and_then(Value::as_bool).unwrap_or(false);
     if config.cv.n_folds > 0 {
         let folds: Vec<String> = metrics.iter().map(|(k, _)| k.to_owned()).collect();

@@ -1,5 +1,7 @@
 //! Cross-validation, the final fit, and what the model is worth on the hold-out.
 
+use std::sync::Arc;
+
 use phantomnet_learn::folds::{Fold, stratified_k_fold};
 use phantomnet_learn::intervals::{IntervalOptions, intervals};
 use phantomnet_learn::metrics::{Evaluation, MetricError, MetricMap, MetricOptions, evaluate};
@@ -89,7 +91,7 @@ pub(super) fn folds(config: &Config, labelled: &Labelled) -> Result<Vec<Fold>, F
     let data = &labelled.dataset;
     let (n_folds, n_repeats) = (config.cv.n_folds, config.cv.n_repeats);
     let names = &data.classes().names;
-    stratified_k_fold(data.labels(), names, &labelled.holdout.train, n_folds, n_repeats, config.cv_seed())
+    stratified_k_fold(data.labels(), names, Arc::clone(&labelled.holdout.train), n_folds, n_repeats, config.cv_seed())
         .map_err(fold_failure)
 }
 
@@ -185,7 +187,7 @@ pub(super) fn judge(config: &Config, fit: &Fit, labelled: &Labelled, stop: &Stop
         .map_err(|e| learn_failure(e, stop))?;
     let labels = labels_of(data, rows);
     let baseline = majority.model.predict(data.matrix(), rows);
-    judge_probabilities(config, &labels, fit.model.predict(data.matrix(), rows), &baseline, data.classes())
+    judge_probabilities(config, &labels, fit.model.predict(data.matrix(), rows), baseline, data.classes())
 }
 
 /// Judges probabilities beside those of the baseline.
@@ -196,17 +198,19 @@ pub fn judge_probabilities(
     config: &Config,
     labels: &[u32],
     probabilities: Probabilities,
-    baseline: &Probabilities,
+    baseline: Probabilities,
     classes: &Classes,
 ) -> Result<Judgement, Failure> {
     let opts = metric_options(config, classes)?;
+    let of_baseline = evaluate(labels, baseline.values(), &classes.names, classes.positive, opts);
+    // Not held beside what the intervals are made of.
+    drop(baseline);
+    let baseline = of_baseline.map_err(metric_failure)?.metrics;
     let evaluation =
         evaluate(labels, probabilities.values(), &classes.names, classes.positive, opts).map_err(metric_failure)?;
     let interval_opts = IntervalOptions { n_resamples: config.evaluate.n_bootstrap, seed: config.holdout.seed };
     let ends = intervals(labels, probabilities.values(), &classes.names, classes.positive, opts, interval_opts)
         .map_err(metric_failure)?;
-    let baseline =
-        evaluate(labels, baseline.values(), &classes.names, classes.positive, opts).map_err(metric_failure)?.metrics;
     let mut metrics = MetricMap::new();
     for (key, value) in evaluation.metrics.iter() {
         metrics.insert(key, value);

@@ -227,8 +227,8 @@ pub fn train(
     let commit = record::git_commit();
     let mut recorder = timings.time(Stage::Track, || Recorder::start(config, learner, &labelled, commit.as_deref()))?;
     let kept = kept.as_ref();
-    let job = Job { config, learner, kept, labelled: &labelled, folds: &folds, commit: commit.as_deref(), stop };
-    match job.run(staging, &mut recorder, timings, observe) {
+    let job = Job { config, learner, kept, labelled: &labelled, commit: commit.as_deref(), stop };
+    match job.run(folds, staging, &mut recorder, timings, observe) {
         Ok(mut outcome) => {
             outcome.kept_in = recorder.finish()?;
             if outcome.kept_in.is_some()
@@ -252,7 +252,6 @@ struct Job<'a> {
     /// The forest of which more is grown.
     kept: Option<&'a WarmStart>,
     labelled: &'a Labelled,
-    folds: &'a [Fold],
     commit: Option<&'a str>,
     stop: &'a StopSignal,
 }
@@ -260,6 +259,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(
         &self,
+        folds: Vec<Fold>,
         staging: Staging,
         recorder: &mut Recorder,
         mut timings: Timings,
@@ -268,10 +268,12 @@ impl Job<'_> {
         let (config, labelled) = (self.config, self.labelled);
         observe(Event::Stage(Stage::CrossValidate));
         let cv = timings.time(Stage::CrossValidate, || {
-            judge::run_cross_validation(config, self.learner, labelled, self.folds, self.stop, &mut |p| {
+            judge::run_cross_validation(config, self.learner, labelled, &folds, self.stop, &mut |p| {
                 observe(Event::Progress(p))
             })
         })?;
+        // Their rows are not held beside the last fit, which takes most.
+        drop(folds);
         observe(Event::Stage(Stage::Fit));
         let fit = timings.time(Stage::Fit, || {
             judge::fit(config, self.learner, self.kept, labelled, self.stop, &mut |p| observe(Event::Progress(p)))
