@@ -1032,6 +1032,31 @@ fn semicolons_are_told_of() {
     assert!(warning.ends_with("one name, `a;b`: fields between semicolons are not taken apart"), "{warning}");
 }
 
+/// As files for the bulk interface of Elasticsearch have them.
+#[test]
+fn actions_between_documents_are_no_events() {
+    let content = r#"{"index":{"_index":"logs","_id":"1"}}
+{"a":1}
+{"create":{ }}
+{"a":2,"index":{"_index":"x"}}
+{"index":{"name":"x"}}
+{ "index" : {"_id":"2","routing":"r"},"a":3}
+{"index":{"_id":"2","pipeline":"p"}} {"a":4}
+{"index":{"_id"
+"#;
+    let events = read("a.json", content).unwrap();
+    let expected = [
+        r#"{"a":1,"index._index":null,"index.name":null,"index._id":null,"index.routing":null}"#,
+        r#"{"a":2,"index._index":"x","index.name":null,"index._id":null,"index.routing":null}"#,
+        r#"{"a":null,"index._index":null,"index.name":"x","index._id":null,"index.routing":null}"#,
+        r#"{"a":3,"index._index":null,"index.name":null,"index._id":"2","index.routing":"r"}"#,
+        r#"{"a":4,"index._index":null,"index.name":null,"index._id":null,"index.routing":null}"#,
+    ];
+    assert_eq!(rows(&events.batch), expected);
+    assert_eq!(events.origin.places.iter().map(|place| place.line).collect::<Vec<_>>(), [2, 4, 5, 6, 7]);
+    assert_eq!(events.origin.rejected.n, 1);
+}
+
 /// What `cat` makes of documents, or a search engine of pages.
 #[rstest]
 #[case("{\"alerts\":[{\"a\":1},{\"a\":2}]}\n{\"alerts\":[{\"a\":3}]}\n", 3, 0)]

@@ -85,6 +85,10 @@ impl Decoder {
         }
         let limit = limit_from(start);
         let within = &text[..limit];
+        if let Some(next) = bulk_action(within, start) {
+            self.line += n_terminators(&text[start..next], self.terminator);
+            return Step::Nothing(next);
+        }
         let outcome = if first == b'{' {
             flattener.flatten(within, start, &mut self.names, &mut self.row)
         } else {
@@ -167,4 +171,40 @@ impl Decoder {
             }
         }
     }
+}
+
+/// Where the action ends that stands at a place: bulk files of Elasticsearch and OpenSearch have one before each document, which says
+/// where that was kept, not what happened.
+fn bulk_action(text: &[u8], at: usize) -> Option<usize> {
+    /// Fields of an action, beside those that begin with `_`.
+    const FIELDS: &[&[u8]] = &[
+        b"dynamic_templates",
+        b"if_primary_term",
+        b"if_seq_no",
+        b"pipeline",
+        b"require_alias",
+        b"routing",
+        b"version",
+        b"version_type",
+    ];
+    if text.get(at) != Some(&b'{') {
+        return None;
+    }
+    let (b"index" | b"create", action) = json::member_value(text, json::blanks(text, at + 1))? else { return None };
+    if text.get(action) != Some(&b'{') {
+        return None;
+    }
+    let mut place = json::blanks(text, action + 1);
+    while text.get(place) == Some(&b'"') {
+        let (name, value) = json::member_value(text, place)?;
+        if !name.starts_with(b"_") && !FIELDS.contains(&name) {
+            return None;
+        }
+        place = json::blanks(text, json::skip(text, value, 2).ok()?);
+        if text.get(place) == Some(&b',') {
+            place = json::blanks(text, place + 1);
+        }
+    }
+    let end = json::blanks(text, place + 1);
+    (text.get(place) == Some(&b'}') && text.get(end) == Some(&b'}')).then_some(end + 1)
 }
