@@ -1,5 +1,7 @@
 //! Parquet: columns brought to the four types of events.
 
+mod footer;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,7 +83,7 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
     };
     let file = File::open(path).map_err(|source| SourceError::Open { path: path.to_path_buf(), source })?;
     let build = || {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS);
+        let builder = builder(file)?.with_batch_size(BATCH_ROWS);
         let Leaves { mut leaves, .. } = Leaves::of(builder.schema());
         if !names.is_open() {
             // Columns below one root are read together.
@@ -123,6 +125,11 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
     Ok(())
 }
 
+fn builder(mut file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, ParquetError> {
+    footer::check(&mut file)?;
+    ParquetRecordBatchReaderBuilder::try_new(file)
+}
+
 /// Runs a step of the Parquet reader, which panics on some broken files; the reader is not used again after that.
 fn guarded<T, E>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Box<dyn std::error::Error + Send + Sync>>
 where
@@ -136,10 +143,7 @@ where
 
 /// Columns that more than one of a file would be read as, for people; none of a file that cannot be read.
 pub(crate) fn warnings(path: &Path) -> Vec<String> {
-    let open = || {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-        Ok::<_, ParquetError>(Leaves::of(builder.schema()).renamed)
-    };
+    let open = || Ok::<_, ParquetError>(Leaves::of(builder(File::open(path)?)?.schema()).renamed);
     guarded(open).map_or_else(|_| Vec::new(), |renamed| told_renamed("the schema", &renamed))
 }
 
