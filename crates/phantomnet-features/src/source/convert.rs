@@ -1,5 +1,6 @@
 //! Logs written as Parquet, block by block.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::source::columns::under;
 use crate::source::groups::GroupWriter;
 use crate::source::plans::Plans;
 use crate::source::read::Reading;
-use crate::source::row::Names;
+use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::scan::{FileEnd, Gather, Part, n_threads};
 use crate::source::table::Gathered;
 use crate::source::{ReadOptions, ReadProgress, SourceError};
@@ -67,6 +68,7 @@ pub fn convert_events(
         plans.check(&mut reading)?;
         writer.close().map_err(|error| SourceError::write(to, error))?;
         let (schema, n_rows, unparsed) = (reading.schema()?, reading.n_rows(), reading.unparsed());
+        reading.warnings.extend(reading.left_out());
         let (files, rejected, warnings) = (reading.files, reading.rejected, reading.warnings);
         return Ok(Converted { schema, n_rows, files, rejected, unparsed, warnings });
     }
@@ -111,8 +113,10 @@ impl<'a> Writing<'a> {
     }
 
     fn write(&mut self, gathered: &Gathered, n_rows: usize) -> Result<(), SourceError> {
-        let known = |name: &str| self.columns.names().any(|column| column == name);
-        self.is_complete &= gathered.columns.iter().all(|(name, _, column)| !column.is_present || known(name));
+        let known: HashSet<&str> = self.columns.names().collect();
+        // A block may have columns that the table has no room for: no other round would find some for them.
+        self.is_complete &= known.len() >= MAX_COLUMNS
+            || gathered.columns.iter().all(|(name, _, column)| !column.is_present || known.contains(name.as_str()));
         if !self.is_complete || n_rows == 0 {
             return Ok(());
         }

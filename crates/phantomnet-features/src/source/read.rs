@@ -182,6 +182,11 @@ impl<'a> Reading<'a> {
         Ok(events)
     }
 
+    /// Tells that there are more columns than are read.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        self.table.overflowed.then(|| format!("columns beyond the first {MAX_COLUMNS} are left out"))
+    }
+
     /// Where the events come from, those columns of them that are in `schema`.
     pub(crate) fn into_origin(mut self, schema: EventSchema, absent: Vec<String>) -> Origin {
         let unparsed = self.unparsed();
@@ -191,9 +196,7 @@ impl<'a> Reading<'a> {
             self.warnings
                 .push(format!("column `{name}`: {n} cells are not of type {column_type} and count as missing"));
         }
-        if self.table.overflowed {
-            self.warnings.push(format!("columns beyond the first {MAX_COLUMNS} are left out"));
-        }
+        self.warnings.extend(self.left_out());
         for name in &absent {
             self.warnings
                 .push(format!("column `{}` is not in the data; all its values are missing", visible(name, 60)));

@@ -340,6 +340,22 @@ fn a_column_that_is_empty_for_long_is_converted_under_its_type() {
     assert_eq!(types(&back)[2], ("b", ColumnType::Integer));
 }
 
+/// Keys can be an attacker's; those that the table has no room for must not be waited for.
+#[test]
+fn columns_beyond_the_limit_are_left_out_of_what_is_converted() {
+    let record = |i: usize| {
+        let keys: Vec<String> = (0..1500).map(|k| format!("\"k{}\":1", 1500 * i + k)).collect();
+        format!("{{\"a\":1,{}}}\n", keys.join(","))
+    };
+    let content: String = (0..7).map(record).collect();
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let (paths, out) = ([files.path("a.json")], files.path("out.parquet"));
+    let options = ReadOptions { block_bytes: 1 << 14, ..ReadOptions::default() };
+    let converted = convert_events(&paths, &options, Path::new(&out), &mut |_| ()).unwrap();
+    assert_eq!((converted.n_rows, converted.schema.columns().len()), (7, 10_000));
+    assert!(converted.warnings.join(" ").contains("columns beyond the first 10000 are left out"));
+}
+
 #[test]
 fn what_is_converted_is_read_as_the_log_is() {
     let late = format!("a,b,row_id\n{}0.5,\"x\ny\",007\n3\n", "1,,8\n".repeat(300_000));
