@@ -33,7 +33,7 @@ pub use preset::{MAX_PRESET_BYTES, Preset, PresetError, PresetLabel, recognize};
 pub use source::{
     ByteCounter, ColumnSummary, Converted, DatabaseSource, Encoding, Evaluated, EventReader, EventStream, Format,
     Layout, LineDecoder, Program, ROW_ID, RawBatch, ReadOptions, ReadProgress, Reason, Selection, SourceError,
-    StandardInput, Summary, Variables, ZeekLayout, convert_events, expand_paths, plain_text, raw_lines, read_events,
-    read_events_as, read_rows,
+    StandardInput, Summary, Variables, ZeekLayout, convert_events, expand_paths, is_column_name, plain_text, raw_lines,
+    read_events, read_events_as, read_rows,
 };
 pub use values::{FeatureValues, LabelValues};

@@ -70,6 +70,7 @@ pub use progress::{ByteCounter, ReadProgress};
 pub use raw::{raw_lines, read_rows};
 pub use read::{read_events, read_events_as};
 pub use row_json::row_as_json;
+pub use sniff::is_column_name;
 pub use standard_input::StandardInput;
 pub use stream::{EventStream, RawBatch, plain_text};
 pub use survey::{ColumnSummary, Summary};

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memchr::{memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
@@ -15,7 +15,7 @@ use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::parquet;
 use crate::source::path::{Named, by_name};
-use crate::source::sniff::{self, sniff};
+use crate::source::sniff::{self, format_by_header, sniff_given};
 use crate::source::utf16::Utf16;
 use crate::source::zeek::is_zeek;
 use crate::source::{Format, ReadOptions};
@@ -69,7 +69,7 @@ impl Head {
             content = Content::open(path, options, encoding)?;
             (text, is_all) = content.beginning();
         }
-        let format = options.format.unwrap_or_else(|| format_of(path, &text));
+        let format = options.format.unwrap_or_else(|| format_of(path, &text, options, wanted));
         // JSON and Zeek are UTF-8 by their definition; what else there is in them is an attacker's.
         let may_be_latin1 = !matches!(format, Format::JsonLines | Format::Zeek | Format::Parquet);
         if encoding.is_none() && may_be_latin1 && is_latin1(&text[..text.len().min(sniff::HEAD_BYTES)]) {
@@ -170,11 +170,22 @@ impl Head {
     }
 }
 
-fn format_of(path: &Path, head: &[u8]) -> Format {
+fn format_of(path: &Path, head: &[u8], options: &ReadOptions, wanted: Wanted<'_>) -> Format {
     let head = without_mark(head);
+    let has_names = options.columns.as_ref().is_some_and(|columns| columns.len() > 1);
+    let told = || sniff_given(&head[..head.len().min(sniff::HEAD_BYTES)], has_names);
     match by_name(path) {
+        // Named by many whatever is between the columns.
+        Named::Known(Format::Csv) if !head.starts_with(b"PAR1") && !is_zeek(head) => {
+            let first = head.split(|&b| b == b'\n' || b == b'\r').next().unwrap_or_default();
+            let is_other = memchr2(b'\t', b'|', first).is_some() && memchr(b',', first).is_none();
+            Some(told()).filter(|told| is_other && matches!(told, Format::Tsv | Format::Psv)).unwrap_or(Format::Csv)
+        }
         Named::Known(format) if !head.starts_with(b"PAR1") && !is_zeek(head) => format,
-        _ => sniff(&head[..head.len().min(sniff::HEAD_BYTES)]),
+        _ => match told() {
+            Format::Lines => format_by_header(head, terminator_of(head), wanted.is_known).unwrap_or(Format::Lines),
+            told => told,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The format of a text by its beginning, for files whose names do not tell.
 
 use crate::source::Format;
+use crate::source::delimited::fields_of;
 use crate::source::http::is_http;
 use crate::source::layout::without_mark;
 use crate::source::zeek::is_zeek;
@@ -18,11 +19,16 @@ const ENOUGH_RECORDS: usize = 5;
 ///
 /// Parquet, Zeek, HTTP requests and JSON are told by how they begin; JSON also by half of the lines, since an event log may begin with
 /// what its sensor said when it started. Else the text is delimited by what cuts nine of ten records into the same number of fields, two
-/// or more. Where nothing does, each line is a payload, unless the text is one line or its lines are single
-/// quoted fields: then it is CSV. Of a few records, the first tells: tabs, `|` without commas, or commas.
+/// or more, if that makes a table ([`Head::is_table`]). Where nothing does, each line is a payload, unless the text is one line or its lines
+/// are single quoted fields: then it is CSV. Of a few records, the first tells: tabs, `|` without commas, or commas.
 ///
 /// Text between semicolons is told from payloads and is CSV here, since it has no format of its own.
 pub(crate) fn sniff(head: &[u8]) -> Format {
+    sniff_given(head, false)
+}
+
+/// As [`sniff`]; `has_names`: the columns are given, so that the first line is no header.
+pub(crate) fn sniff_given(head: &[u8], has_names: bool) -> Format {
     if head.starts_with(b"PAR1") {
         return Format::Parquet;
     }
@@ -34,7 +40,7 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
     }
     let is_cut = head.len() >= HEAD_BYTES;
     let head = without_mark(head).trim_ascii_start();
-    let text = Head { text: head, terminator: if head.contains(&b'\n') { b'\n' } else { b'\r' }, is_cut };
+    let text = Head { text: head, terminator: if head.contains(&b'\n') { b'\n' } else { b'\r' }, is_cut, has_names };
     if begins_json(head) || text.is_mostly_objects() {
         return Format::JsonLines;
     }
@@ -49,8 +55,13 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
         None
     };
     let n_lines = text.lines().take(ENOUGH_RECORDS).count();
-    if n_lines < ENOUGH_RECORDS && by_first.is_some() || n_lines <= 1 {
-        return by_first.unwrap_or(Format::Csv);
+    if n_lines <= 1 && by_first.is_none() {
+        return Format::Csv;
+    }
+    if n_lines < ENOUGH_RECORDS
+        && let Some(format) = by_first
+    {
+        return if text.is_table(format.delimiter().unwrap_or(b',')) { format } else { Format::Lines };
     }
     text.delimited().unwrap_or(if text.is_quoted() { Format::Csv } else { Format::Lines })
 }
@@ -72,6 +83,7 @@ struct Head<'a> {
     terminator: u8,
     /// The text goes on, so that its last line may not be whole.
     is_cut: bool,
+    has_names: bool,
 }
 
 impl<'a> Head<'a> {
@@ -103,11 +115,34 @@ impl<'a> Head<'a> {
                 && n_alike * 10 >= n_fields.len() * 9
                 && (matches!(delimiter, b'\t' | b',') || n_fields.first() == Some(&most) && is_header());
             // Quotes join lines, so the numbers of records differ.
-            if fits && best.is_none_or(|(n, of, _)| n_alike * of > n * n_fields.len()) {
+            if fits && self.is_table(delimiter) && best.is_none_or(|(n, of, _)| n_alike * of > n * n_fields.len()) {
                 best = Some((n_alike, n_fields.len(), format));
             }
         }
         best.map(|(_, _, format)| format)
+    }
+
+    /// Whether what a delimiter cuts looks like a table, not like text with as many commas in each line, whose first would be lost as a header:
+    /// the fields of the first record are names, but for a few, or there are three or more in a record and few of all hold blanks.
+    fn is_table(self, delimiter: u8) -> bool {
+        if self.has_names {
+            return true;
+        }
+        let end = self.record(0, delimiter).map_or(self.line(0).len(), |(_, end)| end);
+        let first = fields_of(self.text[..end].trim_ascii_end(), delimiter);
+        let n_named = first.iter().filter(|field| !field.is_empty()).count();
+        let n_names = first.iter().filter(|field| is_column_name(field)).count();
+        if n_names > 0 && (n_names == n_named || n_named >= 3 && 3 * n_names >= 2 * n_named) {
+            return true;
+        }
+        let (mut n_fields, mut n_blank, mut n_records) = (0, 0, 0);
+        for line in self.lines().take(MAX_RECORDS) {
+            let fields = fields_of(line, delimiter);
+            n_records += 1;
+            n_fields += fields.len();
+            n_blank += fields.iter().filter(|field| field.trim().contains(char::is_whitespace)).count();
+        }
+        n_fields >= 3 * n_records && 4 * n_blank < n_fields
     }
 
     /// Number of fields of each record, as RFC 4180 has them; a quote that is never closed is an ordinary character.
@@ -177,6 +212,29 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Whether a field of a first record may be the name of a column: a few words that begin with a letter, and no sentence, time or code.
+pub fn is_column_name(field: &str) -> bool {
+    const MAX_CHARS: usize = 60;
+    const MAX_BLANKS: usize = 4;
+    let name = field.trim();
+    let is_part = |c: char| c.is_alphanumeric() || c.is_whitespace() || "_-./()%#@[]&$,|+?".contains(c);
+    name.starts_with(|c: char| c.is_alphabetic() || "_#@".contains(c))
+        && name.chars().all(is_part)
+        && name.chars().count() <= MAX_CHARS
+        && name.chars().filter(|c| c.is_whitespace()).count() <= MAX_BLANKS
+}
+
+/// Format of separated values whose first line has a column that is looked for: one column alone looks like payloads, for one.
+pub(crate) fn format_by_header(head: &[u8], terminator: u8, is_known: impl Fn(&str) -> bool) -> Option<Format> {
+    let head = without_mark(head).trim_ascii_start();
+    let line = head.split(|&b| b == terminator).next().unwrap_or_default().trim_ascii();
+    let has_known = |format: &Format| {
+        let fields = fields_of(line, format.delimiter().unwrap_or(b','));
+        fields.iter().any(|field| is_known(field) || is_known(field.trim()))
+    };
+    [Format::Tsv, Format::Csv, Format::Psv].into_iter().find(has_known)
+}
+
 /// The most frequent number, the smallest of several, and how often it comes.
 fn mode(numbers: &[usize]) -> Option<(usize, usize)> {
     let mut sorted = numbers.to_vec();
@@ -216,6 +274,9 @@ mod tests {
     #[case(b"#separator \\x09\n", Format::Zeek)]
     #[case(b"GET / HTTP/1.1\r\nHost: a\r\n", Format::Http)]
     #[case(b"' or 1=1 --\n<script>\n", Format::Lines)]
+    #[case::two_payloads(b"' UNION SELECT 1,2-- -\n' UNION SELECT 3,4-- -\n", Format::Lines)]
+    #[case::one_payload(b"alert(1);x=[1,2]", Format::Lines)]
+    #[case::of_python(b"2024-01-01 00:00:01,001 INFO a\n2024-01-01 00:00:02,002 INFO b\n", Format::Lines)]
     fn formats_by_their_beginning(#[case] head: &[u8], #[case] expected: Format) {
         assert_eq!(sniff(head), expected);
     }
@@ -237,6 +298,19 @@ mod tests {
     #[case::payloads("id=1\n' or 1=1, 2 --\na|b\n", Format::Lines)]
     #[case::commands("| id\n| ls -la\n", Format::Lines)]
     #[case::more_commands("; id\n; ls -la\n", Format::Lines)]
+    #[case::log_of_python("2024-01-01 00:00:01,001 INFO a\n2024-01-01 00:00:02,002 INFO b\n", Format::Lines)]
+    #[case::access_log(
+        "1.2.3.4 - - [01/Mar/2025:10:00:00 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"Mozilla/5.0 (KHTML, like Gecko) Chrome\"\n",
+        Format::Lines
+    )]
+    #[case::of_kippo("2013-01-01 10:00:00+0000 [HoneyPotTransport,0,1.2.3.4] connection lost\n", Format::Lines)]
+    #[case::syslog("Mar  1 10:00:00 host sshd[1]: disconnect from 1.2.3.4: 11: Bye, Bye [preauth]\n", Format::Lines)]
+    #[case::payloads_with_a_comma("' UNION SELECT 1,a\n' UNION SELECT 2,b\n", Format::Lines)]
+    #[case::targets("/a?x=1,2\n/b?y=3,4\n", Format::Lines)]
+    #[case::targets_with_tabs("/a?x=1\t2\n", Format::Lines)]
+    #[case::table("0,tcp,ftp_data,SF,491,normal\n0,udp,other,SF,146,normal\n", Format::Csv)]
+    #[case::table_with_payloads("Unnamed: 0,Sentence,Label\n0,<a b c>,1\n", Format::Csv)]
+    #[case::names_with_blanks("Flow ID, Source IP,Flow Bytes/s\na b,c d,e f\n", Format::Csv)]
     #[case::open_quotes("\"><script>alert(1)</script>\n\" or 1=1\nx\n", Format::Lines)]
     fn delimiters_by_the_fields_of_many_records(#[case] lines: &str, #[case] expected: Format) {
         assert_eq!(sniff(lines.repeat(10).as_bytes()), expected);
@@ -251,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_cut_by_the_end_of_the_head_does_not_count() {
-        let long = format!("{},b\n", "a".repeat(12_000)).repeat(6);
+        let long = format!("{},b,c\n", "a".repeat(12_000)).repeat(6);
         assert_eq!(sniff(&long.as_bytes()[..HEAD_BYTES]), Format::Csv);
     }
 
@@ -308,7 +382,7 @@ mod tests {
                 writer.write_record(row).unwrap();
             }
             let text = writer.into_inner().unwrap();
-            let head = Head { text: &text, terminator: b'\n', is_cut: false };
+            let head = Head { text: &text, terminator: b'\n', is_cut: false, has_names: false };
             prop_assert_eq!(head.n_fields(b','), vec![3; rows.len()]);
         }
     }

@@ -15,7 +15,7 @@ use crate::source::latin1::Encoding;
 use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::open::{Compression, Content, Head, is_undecided, utf16_mark};
 use crate::source::row::{Names, Source};
-use crate::source::sniff::sniff;
+use crate::source::sniff::{format_by_header, sniff_given};
 use crate::source::text::{Next, Text};
 use crate::source::{Format, ReadOptions};
 
@@ -99,12 +99,11 @@ impl<R: BufRead> EventStream<R> {
         let terminator = terminator_of(text.arrived());
         text = text.ended_by(terminator);
         text.consume(text.arrived().len() - without_mark(text.arrived()).len());
-        let mut format = options.format.unwrap_or_else(|| sniff(text.arrived()));
-        let first = text.arrived().split(|&b| b == terminator).next().unwrap_or_default().trim_ascii();
-        let first = String::from_utf8_lossy(first);
-        // One column looks like one payload a line, but for its header.
-        if options.format.is_none() && format == Format::Lines && is_of(schema)(first.trim_matches('"')) {
-            format = Format::Csv;
+        let mut format = options.format.unwrap_or_else(|| {
+            sniff_given(text.arrived(), options.columns.as_ref().is_some_and(|columns| columns.len() > 1))
+        });
+        if options.format.is_none() && format == Format::Lines {
+            format = format_by_header(text.arrived(), terminator, is_of(schema)).unwrap_or(format);
         }
         if format == Format::Parquet {
             return Err(no_stream(name));

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use phantomnet_features::{
     ColumnSummary, ColumnType, Encoding, Evaluated, EventReader, EventSchema, Expression, ExpressionError, FeatureSet,
     FeatureValues, Format, Origin, Preset, Program, ROW_ID, ReadOptions, ReadProgress, Selection, SourceError, Summary,
-    Variables, into_labels, into_matrix, learn_classes, learn_schema, overlaps, recognize,
+    Variables, into_labels, into_matrix, is_column_name, learn_classes, learn_schema, overlaps, recognize,
 };
 use phantomnet_learn::folds::{FoldError, Holdout, stratified_holdout};
 use phantomnet_model::{Classes, Dataset, FeatureSchema};
@@ -177,10 +177,8 @@ pub(super) fn paths(config: &Config) -> Vec<String> {
 }
 
 pub(super) fn header_looks_like_data(schema: &EventSchema) -> Option<String> {
-    // A name that comes again has a number after it.
-    let is_number = |name: &&str| name.split('_').next().is_some_and(|name| name.parse::<f64>().is_ok());
-    let numbers = schema.names().filter(is_number).count();
-    (2 * numbers > schema.columns().len()).then(|| {
+    let n_others = schema.names().filter(|name| !is_column_name(name)).count();
+    (2 * n_others >= schema.columns().len()).then(|| {
         "the header looks like an event, which is lost: name the columns in `data.columns` if there is none".into()
     })
 }
