@@ -50,7 +50,8 @@ impl TemporaryFolder {
     }
 }
 
-/// A file that gets its name once it is whole; dropped before, it is removed.
+/// A file that gets its name once it is whole; dropped before, it is removed. What is no file, such as a pipe or `/dev/stdout`, is written
+/// to as it is.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
     partial: PathBuf,
@@ -60,6 +61,12 @@ pub(crate) struct PartialFile {
 impl PartialFile {
     /// For a file of this path, beside it under a name of its own. The file is made by who writes it.
     pub(crate) fn new(path: &Path) -> Self {
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return Self { partial: path.to_owned(), path: path.to_owned() };
+        }
+        // A link stays one: what it leads to is written.
+        let target = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
+        let path = target.as_deref().unwrap_or(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
         partial_files().insert(partial.clone());
@@ -71,19 +78,78 @@ impl PartialFile {
         &self.partial
     }
 
-    /// Gives the file its name, in place of one that has it.
+    fn is_in_place(&self) -> bool {
+        self.partial == self.path
+    }
+
+    /// Gives the file its name, in place of one that has it, and that one's permissions.
     ///
     /// # Errors
     /// When the system cannot.
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        std::fs::rename(&self.partial, &self.path).map_err(|e| Failure::of_writing(&self.path, e))
+        if self.is_in_place() {
+            return Ok(());
+        }
+        let keep_permissions = || match self.path.metadata() {
+            Ok(before) => std::fs::set_permissions(&self.partial, before.permissions()),
+            Err(_) => Ok(()),
+        };
+        keep_permissions()
+            .and_then(|()| std::fs::rename(&self.partial, &self.path))
+            .map_err(|e| Failure::of_writing(&self.path, e))
     }
 }
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
+        if self.is_in_place() {
+            return;
+        }
         // Not there where it was finished, or never made.
         let _ = std::fs::remove_file(&self.partial);
         partial_files().remove(&self.partial);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn links_and_permissions_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&file, &link).unwrap();
+        let partial = PartialFile::new(&link);
+        fs::write(partial.partial(), "new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+        partial.finish().unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        let partial = PartialFile::new(&pipe);
+        fs::write(partial.partial(), "new").unwrap();
+        partial.finish().unwrap();
+        drop(PartialFile::new(&pipe));
+        assert_eq!(reader.join().unwrap(), "new");
+        assert!(pipe.metadata().unwrap().file_type().is_fifo());
     }
 }
