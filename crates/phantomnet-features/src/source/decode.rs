@@ -12,7 +12,7 @@ use crate::source::delimited::{self, Header, ends_amid_text, open_quote};
 use crate::source::excerpt::visible;
 use crate::source::http::{
     self,
-    frame::{Framed, Framer, skip_blank},
+    frame::{Framed, Framer, MAX_LOOK_AHEAD, skip_blank},
 };
 use crate::source::json::Flattener;
 use crate::source::layout::Layout;
@@ -164,6 +164,14 @@ impl Decoder {
     pub(crate) fn go_on(&mut self) {
         self.is_utf8 = false;
         self.searched = 0..0;
+    }
+
+    /// Bytes after the longest record, at most, that decide whether it ends there.
+    pub(crate) fn look_ahead(&self) -> usize {
+        match self.fields {
+            Fields::Http { .. } => MAX_LOOK_AHEAD,
+            _ => 1,
+        }
     }
 
     /// Line ends passed since the decoder began.

@@ -170,7 +170,7 @@ impl<R: BufRead> Text<R> {
                 }
                 Step::Pending(start) => {
                     self.at = start;
-                    if length - start > self.max_record_bytes + 1
+                    if length - start > self.max_record_bytes.saturating_add(decoder.look_ahead())
                         && let Step::Rejected(span, reason) = decoder.step(&self.buf, start, true)
                     {
                         self.skipping = span.next == length && self.buf.last() != Some(&self.terminator);

@@ -1156,6 +1156,18 @@ fn lists_beside_the_one_that_is_read_are_told(
     }
 }
 
+/// What decides that the first ends comes after as many bytes as a request may have.
+#[rstest]
+#[case(1)]
+#[case(1 << 16)]
+fn requests_of_the_longest_length_are_whole_however_they_arrive(#[case] capacity: usize) {
+    let content = "xT * HTTP/1.1\r\nCont\n\r\nxT * HTTP/1.1\r\nCont\n\r\nxT * HTTP/1.1\r\n\r\n";
+    let options = ReadOptions { max_line_bytes: 24, format: Some(Format::Http), ..ReadOptions::default() };
+    let reader = BufReader::with_capacity(capacity, content.as_bytes());
+    let model = schema(&[("method", ColumnType::Text)]);
+    assert_eq!(counts_of(EventStream::new(reader, &options, &model).unwrap()), (3, 0));
+}
+
 #[test]
 fn bodies_of_another_length_are_told() {
     let content = "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx=1\r\n\r\nGET / HTTP/1.1\r\n\r\n";

@@ -19,6 +19,9 @@ const MAX_HEAD: usize = 1 << 20;
 /// Line ends that end a request whatever follows them, in bytes.
 const MAX_BLANK: usize = 1024;
 
+/// Bytes after a request, at most, that decide whether it ends there.
+pub(crate) const MAX_LOOK_AHEAD: usize = MAX_BLANK + LOOK_AHEAD;
+
 /// Declared lengths of one request that are tried.
 const MAX_LENGTHS: usize = 4;
 

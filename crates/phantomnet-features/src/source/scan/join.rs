@@ -6,6 +6,7 @@ use crate::source::blocks::{Block, BlockKind};
 use crate::source::decode::Before;
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
+use crate::source::http::frame::MAX_LOOK_AHEAD;
 use crate::source::open::Head;
 
 /// Joins the blocks of a file.
@@ -109,7 +110,8 @@ impl<'a, V: Visit> Join<'a, V> {
         }
         self.rest = bytes[start..].to_vec();
         if after == After::More
-            && self.rest.len() > self.options.max_line_bytes.saturating_add(self.options.block_bytes)
+            && self.rest.len()
+                > self.options.max_line_bytes.saturating_add(self.options.block_bytes.max(MAX_LOOK_AHEAD))
         {
             // No record is as long, so that its line is broken, and may go on for ever.
             let rest = std::mem::take(&mut self.rest);
