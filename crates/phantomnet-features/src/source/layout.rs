@@ -323,11 +323,12 @@ fn events_within(text: &[u8], at: usize, depth: usize) -> Option<usize> {
     None
 }
 
-/// Where a search engine's answer begins that a member holds: the first to several questions, or one as Kibana shows it.
+/// Where a search engine's answer begins that a member holds: the first to several questions, one as Kibana shows it, or one that was
+/// waited for.
 fn answer_at(text: &[u8], name: &[u8], value: usize) -> Option<usize> {
     let answer = match (name, text.get(value)) {
         (b"responses", Some(b'[')) => json::blanks(text, value + 1),
-        (b"rawResponse", Some(b'{')) => value,
+        (b"rawResponse" | b"response", Some(b'{')) => value,
         _ => return None,
     };
     (text.get(answer) == Some(&b'{') && is_answer(text, answer)).then_some(answer)

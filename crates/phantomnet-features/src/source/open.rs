@@ -60,6 +60,11 @@ impl Head {
         let mut encoding = options.encoding;
         let mut content = Content::open(path, options, encoding)?;
         let (mut text, mut is_all) = content.beginning();
+        if content.is_compressed && matches!(Compression::of(&text), Some(Compression::Gzip | Compression::Zstd)) {
+            let (what, advice) =
+                ("a file that is compressed twice", "decompress it once, or pipe it in as `zcat FILE`");
+            return Err(SourceError::Unsupported { path: path.to_path_buf(), what, advice });
+        }
         refuse_foreign(path, &text, options)?;
         if encoding.is_none()
             && let Some(found) = unmarked_utf16(&text[..text.len().min(sniff::HEAD_BYTES)])
@@ -193,6 +198,8 @@ fn format_of(path: &Path, head: &[u8], options: &ReadOptions, wanted: Wanted<'_>
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const BZIP2: &[u8] = b"BZh";
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// After a first byte of `0x50..=0x5f`.
+const ZSTD_SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
 /// Byte order marks.
 const UTF16_LE: &[u8] = &[0xff, 0xfe];
 const UTF16_BE: &[u8] = &[0xfe, 0xff];
@@ -209,13 +216,19 @@ impl Compression {
     /// By the first 4 bytes.
     pub(crate) fn of(magic: &[u8]) -> Option<Self> {
         let kinds = [(GZIP, Self::Gzip), (BZIP2, Self::Bzip2), (ZSTD, Self::Zstd)];
-        kinds.into_iter().find(|(begins, _)| magic.starts_with(begins)).map(|(_, kind)| kind)
+        // What other programs have to say comes before the text in some, such as those of pzstd.
+        let is_skippable = matches!(magic, [0x50..=0x5f, rest @ ..] if rest.starts_with(ZSTD_SKIPPABLE));
+        let by_magic = kinds.into_iter().find(|(begins, _)| magic.starts_with(begins)).map(|(_, kind)| kind);
+        by_magic.or(is_skippable.then_some(Self::Zstd))
     }
 }
 
 /// Whether more bytes are needed to know if some are compressed, or begin with a byte order mark.
 pub(crate) fn is_undecided(magic: &[u8]) -> bool {
-    [GZIP, BZIP2, ZSTD, UTF16_LE, UTF16_BE].iter().any(|whole| whole.len() > magic.len() && whole.starts_with(magic))
+    let may_be_skippable =
+        matches!(magic, [0x50..=0x5f, rest @ ..] if ZSTD_SKIPPABLE.starts_with(rest) && rest.len() < 3);
+    let magics = [GZIP, BZIP2, ZSTD, UTF16_LE, UTF16_BE];
+    may_be_skippable || magics.iter().any(|whole| whole.len() > magic.len() && whole.starts_with(magic))
 }
 
 /// The encoding that a byte order mark of UTF-16 says.

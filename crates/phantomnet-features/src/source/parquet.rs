@@ -222,8 +222,24 @@ fn narrow(array: &ArrayRef, is_lossy: &mut [bool]) -> Result<ArrayRef, ArrowErro
             Arc::new(cells().map(|cell| cell.map(String::from_utf8_lossy)).collect::<StringArray>())
         }
         T::List(_) | T::LargeList(_) | T::FixedSizeList(_, _) | T::Map(_, _) | T::Struct(_) => as_json(),
-        T::Timestamp(_, Some(_)) => cast(&in_utc(array)?, &T::Utf8)?,
-        data_type if can_cast_types(data_type, &T::Utf8) => cast(array, &T::Utf8)?,
+        T::Timestamp(_, Some(_)) => in_utc(array).and_then(|array| as_text(&array)).or_else(|_| as_text(array))?,
+        data_type if can_cast_types(data_type, &T::Utf8) => as_text(array)?,
         _ => as_json(),
+    })
+}
+
+/// Cells as text. A time so far off that no calendar has it is the number that it is kept as.
+fn as_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let as_number = |cell: &ArrayRef| {
+        let number = cast(cell, &DataType::Int64).or_else(|_| cast(&cast(cell, &DataType::Int32)?, &DataType::Int64));
+        cast(&number?, &DataType::Utf8)
+    };
+    cast(array, &DataType::Utf8).or_else(|_| {
+        let cells = (0..array.len()).map(|row| {
+            let cell = array.slice(row, 1);
+            cast(&cell, &DataType::Utf8).or_else(|_| as_number(&cell))
+        });
+        let cells = cells.collect::<Result<Vec<_>, _>>()?;
+        arrow_select::concat::concat(&cells.iter().map(AsRef::as_ref).collect::<Vec<_>>())
     })
 }

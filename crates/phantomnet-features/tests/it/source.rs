@@ -540,15 +540,22 @@ fn compressed_files_are_read_to_the_end() {
     let frames: Vec<u8> =
         [&b"a\n1\n"[..], b"2\n"].iter().flat_map(|part| zstd::encode_all(*part, 1).unwrap()).collect();
     let streams = [bzip2(b"a\n1\n"), bzip2(b"2\n")].concat();
+    // As pzstd has one before each frame.
+    let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4][..], &frames].concat();
+    let twice = gzip(&gzip(plain));
     let files = Files::new(&[
         ("a.csv", plain),
         ("b.csv.gz", &members),
         ("c.csv.zst", &frames),
         ("d.csv", &members),
         ("e.csv.bz2", &streams),
+        ("f.csv.zst", &skippable),
+        ("g.csv.gz", &twice),
     ]);
     let expected = files.read(&["a.csv"], &ReadOptions::default()).unwrap();
-    for name in ["b.csv.gz", "c.csv.zst", "d.csv", "e.csv.bz2"] {
+    let error = files.read(&["g.csv.gz"], &ReadOptions::default()).unwrap_err();
+    assert!(message(&error).contains("compressed twice"), "{error}");
+    for name in ["b.csv.gz", "c.csv.zst", "d.csv", "e.csv.bz2", "f.csv.zst"] {
         let events = files.read(&[name], &ReadOptions::default()).unwrap();
         assert_eq!(events.batch, expected.batch);
         assert_eq!(events.origin.fingerprint, expected.origin.fingerprint);
@@ -1093,6 +1100,11 @@ fn actions_between_documents_are_no_events() {
     0
 )]
 #[case::of_kibana("{\"id\":\"x\",\"rawResponse\":{\"took\":1,\"hits\":{\"hits\":[{\"a\":1}]}},\"total\":1}\n", 1, 0)]
+#[case::waited_for(
+    "{\"id\":\"x\",\"is_partial\":false,\"response\":{\"took\":1,\"hits\":{\"hits\":[{\"a\":1}]}}}\n",
+    1,
+    0
+)]
 #[case::no_answers("{\"a\":1,\"responses\":[{\"hits\":2}]}", 1, 0)]
 #[case::no_head("{\n \"a\":1\n}\n \"x\": 5,\n \"b\": 2\n}\n{\n \"a\": 3\n}\n", 2, 3)]
 #[case::no_brace("{\"x\":[{\"a\":1},\"a\":2},{\"a\":3}]}", 2, 1)]

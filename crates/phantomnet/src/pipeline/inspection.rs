@@ -47,7 +47,10 @@ pub fn inspect(config: &Config, tell: &mut dyn FnMut(ReadProgress)) -> Result<In
     let mut reader = EventReader::open(&paths(config), &options).map_err(source_failure)?;
     let mut summary = reader.survey(tell).map_err(source_failure)?;
     summary.origin.warnings.extend(header_looks_like_data(&summary.origin.schema));
-    let columns: Vec<&str> = summary.origin.schema.names().collect();
+    // A preset that is named does not make its own fields a sign of itself.
+    let is_there =
+        |name: &&str| !options.expected.contains_key(*name) || reader.first_columns().iter().any(|n| n == name);
+    let columns: Vec<&str> = summary.origin.schema.names().filter(is_there).collect();
     let preset = recognize(&columns, &|column| reader.first_texts(column).to_vec());
     let label = (!config.label.expr.trim().is_empty()).then(|| inspect_label(config, reader, &summary, tell));
     Ok(Inspected { summary, preset, label })

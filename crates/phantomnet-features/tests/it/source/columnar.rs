@@ -91,6 +91,23 @@ fn parquet_joins_with_text() {
     assert!(rows(&events.batch)[0].starts_with(r#"{"small":"-1","#));
 }
 
+#[test]
+fn a_time_beyond_all_calendars_is_a_number() {
+    let far = vec![Some(0), Some(i64::MAX), None];
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("plain", Arc::new(TimestampMillisecondArray::from(far.clone()))),
+        ("zoned", Arc::new(TimestampMillisecondArray::from(far).with_timezone("+02:00"))),
+    ];
+    let files = Files::new(&[("a.parquet", &write(&RecordBatch::try_from_iter(columns).unwrap()))]);
+    let events = files.read(&["a.parquet"], &ReadOptions::default()).unwrap();
+    let expected = [
+        r#"{"plain":"1970-01-01T00:00:00","zoned":"1970-01-01T00:00:00Z"}"#,
+        r#"{"plain":"9223372036854775807","zoned":"9223372036854775807"}"#,
+        r#"{"plain":null,"zoned":null}"#,
+    ];
+    assert_eq!(rows(&events.batch), expected);
+}
+
 /// `pandas` and joins write such files; the values of one column must not stand under the name of another.
 #[test]
 fn columns_of_one_name_are_told_apart() {
