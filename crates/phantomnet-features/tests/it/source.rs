@@ -971,7 +971,7 @@ fn a_log_of_zeek_may_begin_with_a_byte_order_mark(#[case] name: &str) {
 /// Of a text of which little is there, what is looked for tells whether it has a header.
 #[rstest]
 #[case("<script>\n", 1, true)]
-#[case("1, 2 or 3\n", 1, true)]
+#[case("a, b or c\n", 1, true)]
 #[case("' or 1=1", 1, true)]
 #[case("\"><b>\nx\n", 2, true)]
 #[case("{\"user\": {\"$ne\": 1}}\n", 1, true)]
