@@ -24,6 +24,7 @@ mod evaluate;
 mod excerpt;
 mod foreign;
 mod groups;
+mod gzip;
 mod http;
 mod json;
 mod latin1;

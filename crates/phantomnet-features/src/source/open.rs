@@ -11,6 +11,7 @@ use memchr::{memchr, memchr_iter, memchr2, memrchr};
 use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
 use crate::source::foreign::{refuse_foreign, unmarked_utf16};
+use crate::source::gzip::Gzip;
 use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::parquet;
@@ -288,7 +289,7 @@ impl Content {
             Some(compression) => {
                 let raw = BufReader::with_capacity(BUFFER_BYTES, raw);
                 let decompressed: Box<dyn Read + Send> = match compression {
-                    Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(raw)),
+                    Compression::Gzip => Box::new(Gzip::new(raw)),
                     Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
                     Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw)?),
                 };
