@@ -12,6 +12,7 @@ use memchr::memchr;
 use crate::source::cell::Kind;
 use crate::source::layout::without_mark;
 use crate::source::row::{Row, push_lossy};
+use crate::source::sniff::is_column_name;
 
 /// Field, from 0, whose quote is open at the end of a physical line; `inside`: one is open at its start.
 pub(crate) fn open_quote(line: &[u8], delimiter: u8, mut inside: bool) -> Option<usize> {
@@ -71,9 +72,10 @@ pub(crate) struct Header {
 
 impl Header {
     pub(crate) fn new(names: &[String]) -> Self {
-        // What was not UTF-8 is not known again.
+        // What was not UTF-8 is not known again. A first record that was taken for a header has values which others have, too.
         let is_whole = !names.iter().any(|name| name.contains(char::REPLACEMENT_CHARACTER));
-        let known = names.iter().filter(|_| is_whole).map(|name| name.trim().as_bytes().to_vec()).collect();
+        let is_told = is_whole && 2 * names.iter().filter(|name| is_column_name(name)).count() > names.len();
+        let known = names.iter().filter(|_| is_told).map(|name| name.trim().as_bytes().to_vec()).collect();
         let mut header = Self { names: names.to_vec(), known, first_bytes: [false; 256], lengths: 0 };
         for name in names.iter().map(|name| name.trim().as_bytes()) {
             header.first_bytes[usize::from(name.first().copied().unwrap_or_default())] = true;

@@ -1055,6 +1055,12 @@ fn semicolons_are_told_of() {
     assert!(warning.ends_with("one name, `a;b`: fields between semicolons are not taken apart"), "{warning}");
 }
 
+#[test]
+fn records_like_the_first_are_no_headers_where_that_was_none() {
+    let events = read("a.csv", "0,tcp,0,1,5\n0,tcp,0,1,5\n1,tcp,0,0,5\n5,tcp,1,0,0\n2,udp,0,1,5\n").unwrap();
+    assert_eq!((events.batch.num_rows(), events.origin.rejected.n), (4, 0), "{:?}", events.origin.rejected);
+}
+
 /// As files for the bulk interface of Elasticsearch have them.
 #[test]
 fn actions_between_documents_are_no_events() {
