@@ -154,7 +154,9 @@ pub(crate) fn read_layout(
             let (layout, start) = json_layout(text, skipped, ended).ok_or(NoLayout::Pending)?;
             let mut tally = Tally::default();
             lists_before(text, skipped, start).into_iter().for_each(|name| tally.add_list(name));
-            Ok(Begun { layout, start, warnings: tally.remarks(format) })
+            let mut warnings = tally.remarks(format);
+            warnings.extend(told_beside(text, skipped, start));
+            Ok(Begun { layout, start, warnings })
         }
         Format::Lines => {
             let column = columns.and_then(<[String]>::first).map_or(PAYLOAD, String::as_str).to_owned();
@@ -341,8 +343,12 @@ fn begins_with_events(text: &[u8], at: usize) -> bool {
         let element = json::blanks(text, value + 1);
         is_event_key(name) && text[value..].starts_with(b"[") && text.get(element) == Some(&b'{')
     });
-    let is_answer_at = |(name, value): (&[u8], usize)| answer_at(text, name, value).is_some();
-    has_events || is_answer(text, at) || find_member(text, at, is_answer_at).is_some()
+    has_events || is_answer(text, at) || answer_within(text, at)
+}
+
+/// Whether an object has a search engine's answer in a member.
+fn answer_within(text: &[u8], at: usize) -> bool {
+    find_member(text, at, |(name, value)| answer_at(text, name, value).is_some()).is_some()
 }
 
 /// Whether an object is what a search engine answers to one question.
@@ -376,17 +382,39 @@ pub(crate) fn list_of(text: &[u8], member: usize) -> Option<&[u8]> {
 
 /// Names of the lists of objects that an object has before that of its events, which begins after `events`.
 pub(crate) fn lists_before(text: &[u8], object: usize, events: usize) -> Vec<&[u8]> {
-    let mut names = Vec::new();
-    let text = &text[..events];
+    members_before(text, object, events).into_iter().filter_map(|member| list_of(text, member)).collect()
+}
+
+/// Where the members of an object begin that end before a place in it.
+fn members_before(text: &[u8], object: usize, end: usize) -> Vec<usize> {
+    let mut members = Vec::new();
+    let text = &text[..end];
     let mut at = json::blanks(text, object + 1);
     while let Some((_, value)) = json::member_value(text, at)
         && let Ok(end) = json::skip(text, value, 1)
     {
-        names.extend(list_of(text, at));
+        members.push(at);
         // The next after the comma.
         at = json::blanks(text, json::blanks(text, end) + 1);
     }
-    names
+    members
+}
+
+/// Tells of what a document says before its events, which may be an event itself; search engines' answers say how they were found.
+fn told_beside(text: &[u8], object: usize, events: usize) -> Option<String> {
+    if is_answer(text, object) || answer_within(text, object) {
+        return None;
+    }
+    let members = members_before(text, object, events).into_iter().filter(|&member| list_of(text, member).is_none());
+    let names: Vec<String> = members
+        .filter_map(|member| json::member_value(text, member))
+        .map(|(name, _)| format!("`{}`", visible(&String::from_utf8_lossy(name), 60)))
+        .take(SHOWN_REPEATED + 1)
+        .collect();
+    let shown = names[..names.len().min(SHOWN_REPEATED)].join(", ");
+    let more = if names.len() > SHOWN_REPEATED { ", ..." } else { "" };
+    (!names.is_empty())
+        .then(|| format!("its events are the objects of a list; what it says beside them is not read: {shown}{more}"))
 }
 
 fn is_event_key(name: &[u8]) -> bool {
