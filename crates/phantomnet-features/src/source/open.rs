@@ -178,8 +178,7 @@ impl Head {
 
 fn format_of(path: &Path, head: &[u8], options: &ReadOptions, wanted: Wanted<'_>) -> Format {
     let head = without_mark(head);
-    let has_names = options.columns.as_ref().is_some_and(|columns| columns.len() > 1);
-    let told = || sniff_given(&head[..head.len().min(sniff::HEAD_BYTES)], has_names);
+    let told = || sniff_given(&head[..head.len().min(sniff::HEAD_BYTES)], options.columns.as_deref());
     match by_name(path) {
         // Named by many whatever is between the columns.
         Named::Known(Format::Csv) if !head.starts_with(b"PAR1") && !is_zeek(head) => {

@@ -24,11 +24,13 @@ const ENOUGH_RECORDS: usize = 5;
 ///
 /// Text between semicolons is told from payloads and is CSV here, since it has no format of its own.
 pub(crate) fn sniff(head: &[u8]) -> Format {
-    sniff_given(head, false)
+    sniff_given(head, None)
 }
 
-/// As [`sniff`]; `has_names`: the columns are given, so that the first line is no header.
-pub(crate) fn sniff_given(head: &[u8], has_names: bool) -> Format {
+/// As [`sniff`], of a text whose columns may be given: its first line is no header then.
+pub(crate) fn sniff_given(head: &[u8], columns: Option<&[String]>) -> Format {
+    // One name is that of payloads.
+    let has_names = columns.is_some_and(|columns| columns.len() > 1);
     if head.starts_with(b"PAR1") {
         return Format::Parquet;
     }

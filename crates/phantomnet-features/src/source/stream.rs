@@ -99,9 +99,8 @@ impl<R: BufRead> EventStream<R> {
         let terminator = terminator_of(text.arrived());
         text = text.ended_by(terminator);
         text.consume(text.arrived().len() - without_mark(text.arrived()).len());
-        let mut format = options.format.unwrap_or_else(|| {
-            sniff_given(text.arrived(), options.columns.as_ref().is_some_and(|columns| columns.len() > 1))
-        });
+        let told = || sniff_given(text.arrived(), options.columns.as_deref());
+        let mut format = options.format.unwrap_or_else(told);
         if options.format.is_none() && format == Format::Lines {
             format = format_by_header(text.arrived(), terminator, is_of(schema)).unwrap_or(format);
         }
