@@ -1,9 +1,12 @@
 //! Parquet: columns brought to the four types of events.
 
+mod compact;
 mod footer;
+mod pages;
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,8 +15,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
 use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{ArrowError, DataType, Schema};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::array_reader::RowGroups;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, RowSelection};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
 
 use crate::source::delimited::column_names;
@@ -21,6 +25,8 @@ use crate::source::error::SourceError;
 use crate::source::layout::told_renamed;
 use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::row_json::{in_utc, value_as_json};
+
+use pages::{Checked, check_widths};
 
 const BATCH_ROWS: usize = 8192;
 
@@ -83,27 +89,31 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
     };
     let file = File::open(path).map_err(|source| SourceError::Open { path: path.to_path_buf(), source })?;
     let build = || {
-        let builder = builder(file)?.with_batch_size(BATCH_ROWS);
-        let Leaves { mut leaves, .. } = Leaves::of(builder.schema());
+        let (file, metadata) = open(file)?;
+        let schema = metadata.schema();
+        let Leaves { mut leaves, .. } = Leaves::of(schema);
         if !names.is_open() {
             // Columns below one root are read together.
             let roots: HashSet<usize> =
                 leaves.iter().filter(|(_, name)| names.position(name).is_some()).map(|(root, _)| *root).collect();
             leaves.retain(|(root, _)| roots.contains(root));
         }
-        let mask = ProjectionMask::roots(builder.parquet_schema(), leaves.iter().map(|(root, _)| *root));
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), leaves.iter().map(|(root, _)| *root));
         let leaves: Vec<String> = leaves.into_iter().map(|(_, name)| name).collect();
-        let builder = builder.with_projection(mask);
-        let reader = match which {
-            Which::All => builder,
-            Which::First => builder.with_limit(BATCH_ROWS),
+        let levels = parquet_to_arrow_field_levels(metadata.parquet_schema(), mask, Some(schema.fields()))?;
+        let groups = Checked { file: Arc::new(file), metadata: Arc::clone(metadata.metadata()) };
+        let n = groups.num_rows();
+        let selection = match which {
+            Which::All => None,
+            Which::First => Some(RowSelection::from_consecutive_ranges(iter::once(0..n.min(BATCH_ROWS)), n)),
             Which::Some(rows) => {
-                let n = builder.metadata().file_metadata().num_rows().max(0) as usize;
                 let ranges = rows.iter().filter(|&&row| row < n).map(|&row| row..row + 1);
-                builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, n))
+                Some(RowSelection::from_consecutive_ranges(ranges, n))
             }
         };
-        Ok::<_, ParquetError>((reader.build()?, leaves))
+        let batch_rows = BATCH_ROWS.min(n);
+        let batches = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, batch_rows, selection)?;
+        Ok::<_, ParquetError>((batches, leaves))
     };
     let (mut batches, leaves) = guarded(build).map_err(|error| failed(n_rows, error))?;
     while let Some(batch) = guarded(|| batches.next().transpose()).map_err(|error| failed(n_rows, error))? {
@@ -125,9 +135,12 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
     Ok(())
 }
 
-fn builder(mut file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, ParquetError> {
+/// What the footer of a file says.
+fn open(mut file: File) -> Result<(File, ArrowReaderMetadata), ParquetError> {
     footer::check(&mut file)?;
-    ParquetRecordBatchReaderBuilder::try_new(file)
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    check_widths(metadata.parquet_schema(), metadata.schema())?;
+    Ok((file, metadata))
 }
 
 /// Runs a step of the Parquet reader, which panics on some broken files; the reader is not used again after that.
@@ -143,8 +156,8 @@ where
 
 /// Columns that more than one of a file would be read as, for people; none of a file that cannot be read.
 pub(crate) fn warnings(path: &Path) -> Vec<String> {
-    let open = || Ok::<_, ParquetError>(Leaves::of(builder(File::open(path)?)?.schema()).renamed);
-    guarded(open).map_or_else(|_| Vec::new(), |renamed| told_renamed("the schema", &renamed))
+    let renamed = || Ok::<_, ParquetError>(Leaves::of(open(File::open(path)?)?.1.schema()).renamed);
+    guarded(renamed).map_or_else(|_| Vec::new(), |renamed| told_renamed("the schema", &renamed))
 }
 
 /// The columns that [`flatten`] gives.

@@ -1,28 +1,21 @@
 //! The footer of a Parquet file, looked over before the library reads it.
 //!
 //! The library goes down one level of recursion for each level of the schema, without a bound: a footer of 100 kB that nests 10,000
-//! groups would end the program. Only as much of Thrift's compact protocol is read here as it takes to count levels.
+//! groups would end the program.
 //!
-//! Source: Apache Thrift, *Thrift Compact protocol encoding*; Apache Parquet, `parquet.thrift`.
+//! Source: Apache Parquet, `parquet.thrift`.
 
 use std::io::{Read, Seek, SeekFrom};
 
 use parquet::errors::ParquetError;
 use parquet::file::metadata::FooterTail;
 
+use super::compact::{Compact, I32, LIST, STRUCT};
+
 /// Levels of a schema that are read; more than any writer makes.
 const MAX_LEVELS: usize = 128;
 
-/// Levels of other structures that are passed over.
-const MAX_SKIPPED: usize = 64;
-
 const TAIL_BYTES: u64 = 8;
-
-/// Types of the compact protocol.
-const STOP: u8 = 0;
-const I32: u8 = 5;
-const LIST: u8 = 9;
-const STRUCT: u8 = 12;
 
 /// Refuses a file whose schema has too many levels, or whose footer is broken.
 pub(super) fn check(file: &mut (impl Read + Seek)) -> Result<(), ParquetError> {
@@ -55,12 +48,12 @@ fn broken(what: &str) -> ParquetError {
 fn levels(footer: &[u8]) -> Option<usize> {
     const SCHEMA: i64 = 2;
     const CHILDREN: i64 = 5;
-    let mut compact = Compact { rest: footer };
+    let mut compact = Compact::of(footer);
     let mut deepest = 0;
     let mut id = 0;
     while let Some(kind) = compact.field(&mut id)? {
         if id != SCHEMA {
-            compact.skip(kind, MAX_SKIPPED)?;
+            compact.skip(kind)?;
             continue;
         }
         let (n, STRUCT) = compact.list().filter(|_| kind == LIST)? else { return None };
@@ -72,7 +65,7 @@ fn levels(footer: &[u8]) -> Option<usize> {
                 match (id, kind) {
                     (CHILDREN, I32) => n_children = compact.integer()?,
                     (CHILDREN, _) => return None,
-                    _ => compact.skip(kind, MAX_SKIPPED)?,
+                    _ => compact.skip(kind)?,
                 }
             }
             open.last_mut().into_iter().for_each(|left| *left -= 1);
@@ -92,115 +85,13 @@ fn levels(footer: &[u8]) -> Option<usize> {
     Some(deepest)
 }
 
-/// What is left of a text of the compact protocol; every value takes a byte at least, so that it is passed over in linear time.
-struct Compact<'a> {
-    rest: &'a [u8],
-}
-
-impl Compact<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (&first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(first)
-    }
-
-    fn pass(&mut self, n: u64) -> Option<()> {
-        self.rest = self.rest.get(usize::try_from(n).ok()?..)?;
-        Some(())
-    }
-
-    fn unsigned(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    /// Zigzag: the sign is the lowest bit.
-    fn integer(&mut self) -> Option<i64> {
-        let value = self.unsigned()?;
-        Some((value >> 1) as i64 ^ -((value & 1) as i64))
-    }
-
-    /// Type of the next field of a struct, whose number comes after `id`; `None` inside at its end.
-    fn field(&mut self, id: &mut i64) -> Option<Option<u8>> {
-        let byte = self.byte()?;
-        if byte == STOP {
-            return Some(None);
-        }
-        *id = match byte >> 4 {
-            0 => self.integer()?,
-            delta => id.checked_add(i64::from(delta))?,
-        };
-        Some(Some(byte & 0x0f))
-    }
-
-    /// Number and type of the elements of a list.
-    fn list(&mut self) -> Option<(u64, u8)> {
-        let byte = self.byte()?;
-        let n = match byte >> 4 {
-            15 => self.unsigned()?,
-            n => u64::from(n),
-        };
-        Some((n, byte & 0x0f))
-    }
-
-    /// Passes over the value of a field, which has at most so many levels.
-    fn skip(&mut self, kind: u8, levels: usize) -> Option<()> {
-        let levels = levels.checked_sub(1)?;
-        match kind {
-            // The type of a boolean is its value.
-            1 | 2 => Some(()),
-            3 => self.pass(1),
-            4..=6 => self.unsigned().map(|_| ()),
-            7 => self.pass(8),
-            8 => {
-                let n = self.unsigned()?;
-                self.pass(n)
-            }
-            LIST | 10 => {
-                let (n, kind) = self.list()?;
-                (0..n).try_for_each(|_| self.element(kind, levels))
-            }
-            11 => match self.unsigned()? {
-                0 => Some(()),
-                n => {
-                    let kinds = self.byte()?;
-                    (0..n).try_for_each(|_| {
-                        self.element(kinds >> 4, levels)?;
-                        self.element(kinds & 0x0f, levels)
-                    })
-                }
-            },
-            STRUCT => {
-                let mut id = 0;
-                while let Some(kind) = self.field(&mut id)? {
-                    self.skip(kind, levels)?;
-                }
-                Some(())
-            }
-            13 => self.pass(16),
-            _ => None,
-        }
-    }
-
-    /// Passes over an element of a list or map, in which a boolean is a byte.
-    fn element(&mut self, kind: u8, levels: usize) -> Option<()> {
-        if matches!(kind, 1 | 2) { self.pass(1) } else { self.skip(kind, levels) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
     use rstest::rstest;
 
+    use super::super::compact::STOP;
     use super::*;
 
     /// A footer with a version, and a schema of elements with so many children each.

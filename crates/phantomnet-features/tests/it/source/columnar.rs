@@ -2,19 +2,30 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, Int32Builder, ListBuilder};
+use arrow_array::builder::{BinaryBuilder, Int32Builder, ListBuilder, StringBuilder};
 use arrow_array::*;
 use arrow_schema::{DataType, Field};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Encoding;
+use parquet::file::properties::{WriterProperties, WriterVersion};
 
 use super::*;
 
 fn write(batch: &RecordBatch) -> Vec<u8> {
+    write_as(batch, None)
+}
+
+fn write_as(batch: &RecordBatch, properties: Option<WriterProperties>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), properties).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();
     bytes
+}
+
+/// Why a file cannot be read.
+fn reason(error: &SourceError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
 fn sample() -> RecordBatch {
@@ -137,6 +148,69 @@ fn a_compressed_parquet_file_is_refused() {
     let files = Files::new(&[("a.parquet.gz", &gzip(&write(&sample())))]);
     let error = files.read(&["a.parquet.gz"], &ReadOptions::default()).unwrap_err();
     assert_eq!(message(&error), "`a.parquet.gz` is a compressed Parquet file, which is not read");
+}
+
+/// Encodings whose pages are looked over: what is looked for must be where the library finds it.
+#[test]
+fn lists_and_lengths_of_deltas() {
+    let n = 3000;
+    let text = |row: usize| "x".repeat(row * row % 41) + &(row * 7919 % 10_007).to_string();
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for row in 0..n {
+        match row % 7 {
+            0 => lists.append_null(),
+            length => lists.append_value((0..length - 1).map(|i| (i != 3).then(|| text(row + i)))),
+        }
+    }
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("text", Arc::new((0..n).map(|row| (row % 5 > 0).then(|| text(row))).collect::<StringArray>())),
+        ("list", Arc::new(lists.finish())),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let expected = rows(&read("plain.parquet", write(&batch)).unwrap().batch);
+    assert!(expected[11].contains(r#""list":"[\"xxxxxxxxxxxxxxxxxx"#), "{}", expected[11]);
+    for encoding in [Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY] {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            let properties = WriterProperties::builder().set_writer_version(version).set_encoding(encoding);
+            let properties = properties.set_dictionary_enabled(false).set_data_page_row_count_limit(777).build();
+            let read = read("deltas.parquet", write_as(&batch, Some(properties))).unwrap();
+            assert_eq!(rows(&read.batch), expected, "{encoding} {version:?}");
+        }
+    }
+}
+
+#[test]
+fn a_dictionary_that_says_it_has_more_is_refused() {
+    let batch = RecordBatch::try_from_iter([("a", Arc::new(Int32Array::from_iter(0..1000)) as ArrayRef)]).unwrap();
+    let mut bytes = write(&batch);
+    // The header of the dictionary's page: its number of values, 2,000 in zigzag, and its encoding.
+    let said = [0x15, 0xd0, 0x0f, 0x15];
+    let at = bytes.windows(4).position(|window| window == said).unwrap();
+    bytes[at + 2] = 0x7f;
+    let error = read("a.parquet", bytes).unwrap_err();
+    assert!(reason(&error).contains("has 8168 values, where 1000 may be"), "{}", reason(&error));
+}
+
+/// The library writes none, so that the file is one of Python:
+/// `write_table(table({"a": ["first", "other"]}), ..., write_page_checksum=True, compression="none", use_dictionary=False,
+/// write_statistics=False, store_schema=False)` of pyarrow 25.
+#[test]
+fn checksums_of_pages_are_verified() {
+    let whole = b"PAR1\x15\x00\x150\x150\x15\xad\xb8\xbb\x07\x1c\x15\x04\x15\x00\x15\x06\
+        \x15\x06\x1c\x00\x00\x00\x02\x00\x00\x00\x04\x01\x05\x00\x00\x00first\x05\x00\x00\x00\
+        other\
+        \x15\x04\x19,5\x00\x18\x06\
+        schema\x15\x02\x00\x15\x0c%\x02\x18\x01a%\x00L\x1c\x00\x00\
+        \x00\x16\x04\x19\x1c\x19\x1c&\x00\x1c\x15\x0c\x19%\x06\x00\x19\x18\x01a\x15\x00\
+        \x16\x04\x16`\x16`&\x08I\x1c\x15\x00\x15\x00\x15\x02\x00<\x16\x14\x19\x06\x19&\x00\x04\
+        \x00\x00\x00\x16`\x16\x04&\x08\x16`\x00( parquet-cpp\
+        -arrow version 25.0.1\x19\x1c\x1c\x00\x00\x00\x82\x00\x00\x00PAR1";
+    assert_eq!(rows(&read("a.parquet", whole).unwrap().batch), [r#"{"a":"first"}"#, r#"{"a":"other"}"#]);
+    let mut damaged = whole.to_vec();
+    let at = damaged.windows(5).position(|window| window == b"other").unwrap();
+    damaged[at] ^= 1;
+    let error = read("a.parquet", damaged).unwrap_err();
+    assert!(reason(&error).contains("Page CRC checksum mismatch"), "{}", reason(&error));
 }
 
 #[test]
