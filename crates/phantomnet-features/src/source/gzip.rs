@@ -59,20 +59,6 @@ impl<R: BufRead> Gzip<R> {
         Ok(byte[0])
     }
 
-    /// Passes over zeros, with which files are filled up; whether something follows.
-    fn skip_padding(&mut self) -> io::Result<bool> {
-        loop {
-            let seen = self.inner.fill_buf()?;
-            let n_zeros = seen.iter().take_while(|&&byte| byte == 0).count();
-            if seen.is_empty() || n_zeros < seen.len() {
-                let is_more = !seen.is_empty();
-                self.inner.consume(n_zeros);
-                return Ok(is_more);
-            }
-            self.inner.consume(n_zeros);
-        }
-    }
-
     fn header(&mut self) -> io::Result<()> {
         let mut fixed = [0; 10];
         self.exact(&mut fixed)?;
@@ -139,6 +125,19 @@ impl<R: BufRead> Gzip<R> {
     }
 }
 
+/// Passes over zeros, with which files are filled up; whether something follows.
+pub(crate) fn skip_zeros(inner: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let seen = inner.fill_buf()?;
+        let n_zeros = seen.iter().take_while(|&&byte| byte == 0).count();
+        let (is_end, is_more) = (seen.is_empty(), n_zeros < seen.len());
+        inner.consume(n_zeros);
+        if is_end || is_more {
+            return Ok(is_more);
+        }
+    }
+}
+
 impl<R: BufRead> Read for Gzip<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
@@ -150,7 +149,7 @@ impl<R: BufRead> Read for Gzip<R> {
         loop {
             match self.state {
                 State::Header { is_first } => {
-                    if !is_first && !self.skip_padding()? {
+                    if !is_first && !skip_zeros(&mut self.inner)? {
                         self.state = State::End;
                         continue;
                     }

@@ -11,6 +11,7 @@
 
 mod blocks;
 mod broken;
+mod bzip2;
 mod cell;
 mod columns;
 mod convert;

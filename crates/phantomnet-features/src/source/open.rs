@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
+use crate::source::bzip2::Bzip2;
 use crate::source::database::{DatabaseSource, Spool};
 use crate::source::error::SourceError;
 use crate::source::foreign::{refuse_foreign, unmarked_utf16};
@@ -289,7 +290,7 @@ impl Content {
                 let raw = BufReader::with_capacity(BUFFER_BYTES, raw);
                 let decompressed: Box<dyn Read + Send> = match compression {
                     Compression::Gzip => Box::new(Gzip::new(raw)),
-                    Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
+                    Compression::Bzip2 => Box::new(Bzip2::new(raw)),
                     Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw)?),
                 };
                 let mut pieces = Pieces::of(decompressed);
