@@ -531,11 +531,59 @@ pub(crate) fn member(input: &[u8], at: usize) -> Parsed<usize> {
     skip(input, blanks(input, at + 1), 1)
 }
 
-/// Name of the member at a place, as it is written, and where its value begins.
-pub(crate) fn member_value(input: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    let name = key(input, at).ok()?;
-    let colon = blanks(input, name.end + 1);
-    (input.get(colon) == Some(&b':')).then(|| (&input[name.start..name.end], blanks(input, colon + 1)))
+/// A member of an object.
+pub(crate) struct Member<'a> {
+    /// Its name as it is written.
+    pub(crate) name: &'a [u8],
+    /// Where its value begins.
+    pub(crate) value: usize,
+}
+
+impl<'a> Member<'a> {
+    /// The member at a place.
+    pub(crate) fn at(input: &'a [u8], at: usize) -> Option<Self> {
+        let name = key(input, at).ok()?;
+        let colon = blanks(input, name.end + 1);
+        let is_member = input.get(colon) == Some(&b':');
+        is_member.then(|| Self { name: &input[name.start..name.end], value: blanks(input, colon + 1) })
+    }
+
+    /// Whether its value begins so.
+    pub(crate) fn begins(&self, input: &[u8], byte: u8) -> bool {
+        input.get(self.value) == Some(&byte)
+    }
+}
+
+/// The members of an object up to the first that is broken or cut; if it is its value, with that one.
+pub(crate) struct Members<'a> {
+    input: &'a [u8],
+    object: usize,
+    /// Where the value of the last one begins.
+    last: Option<usize>,
+}
+
+impl<'a> Members<'a> {
+    /// Those of the object at a place.
+    pub(crate) fn of(input: &'a [u8], object: usize) -> Self {
+        Self { input, object, last: None }
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = match self.last {
+            None => self.object + 1,
+            Some(value) => {
+                let end = blanks(self.input, skip(self.input, value, 1).ok()?);
+                (self.input.get(end) == Some(&b',')).then_some(end + 1)?
+            }
+        };
+        let member = Member::at(self.input, blanks(self.input, at))?;
+        self.last = Some(member.value);
+        Some(member)
+    }
 }
 
 #[cfg(test)]

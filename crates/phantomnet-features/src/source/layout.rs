@@ -6,7 +6,7 @@ use crate::events::{ColumnType, EventSchema};
 use crate::source::decode::{Decoder, Step};
 use crate::source::delimited::{column_names, fields_of};
 use crate::source::excerpt::visible;
-use crate::source::json::{self, JsonError};
+use crate::source::json::{self, JsonError, Member, Members};
 use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::tally::Tally;
 use crate::source::zeek::{self, ZeekLayout};
@@ -153,7 +153,7 @@ pub(crate) fn read_layout(
         Format::JsonLines => {
             let (layout, start) = json_layout(text, skipped, ended).ok_or(NoLayout::Pending)?;
             let mut tally = Tally::default();
-            lists_before(text, skipped, start).into_iter().for_each(|name| tally.add_list(name));
+            lists_before(text, skipped, start).for_each(|name| tally.add_list(name));
             let mut warnings = tally.remarks(format);
             warnings.extend(told_beside(text, skipped, start));
             Ok(Begun { layout, start, warnings })
@@ -287,19 +287,17 @@ fn events_within(text: &[u8], at: usize, depth: usize) -> Option<usize> {
     if depth > MAX_EVENTS_DEPTH {
         return None;
     }
-    let mut at = json::blanks(text, at + 1);
-    let mut is_first = true;
-    while text.get(at) == Some(&b'"') {
-        let (name, value) = json::member_value(text, at)?;
-        if text.get(value) == Some(&b'[') {
+    for (i, member) in Members::of(text, at).enumerate() {
+        let value = member.value;
+        if member.begins(text, b'[') {
             let element = json::blanks(text, value + 1);
             let is_only = || match json::skip(text, value, 1) {
-                Ok(end) => is_first && text.get(json::blanks(text, end)) == Some(&b'}'),
-                Err(_) => is_first,
+                Ok(end) => i == 0 && text.get(json::blanks(text, end)) == Some(&b'}'),
+                Err(_) => i == 0,
             };
             let has_events = match text.get(element) {
-                Some(b'{') => is_event_key(name) || is_only(),
-                Some(b']') => is_event_key(name) && (depth > 0 || is_only()),
+                Some(b'{') => is_event_key(member.name) || is_only(),
+                Some(b']') => is_event_key(member.name) && (depth > 0 || is_only()),
                 _ => false,
             };
             if has_events {
@@ -307,19 +305,14 @@ fn events_within(text: &[u8], at: usize, depth: usize) -> Option<usize> {
             }
         }
         // `hits` of a search engine holds the array one level below.
-        if text.get(value) == Some(&b'{')
-            && is_event_key(name)
+        if member.begins(text, b'{')
+            && is_event_key(member.name)
             && let Some(start) = events_within(text, value, depth + 1)
         {
             return Some(start);
         }
-        if let Some(answer) = answer_at(text, name, value) {
+        if let Some(answer) = answer_at(text, &member) {
             return events_within(text, answer, depth + 1);
-        }
-        at = json::blanks(text, json::skip(text, value, 1).ok()?);
-        is_first = false;
-        if text.get(at) == Some(&b',') {
-            at = json::blanks(text, at + 1);
         }
     }
     None
@@ -327,10 +320,10 @@ fn events_within(text: &[u8], at: usize, depth: usize) -> Option<usize> {
 
 /// Where a search engine's answer begins that a member holds: the first to several questions, one as Kibana shows it, or one that was
 /// waited for.
-fn answer_at(text: &[u8], name: &[u8], value: usize) -> Option<usize> {
-    let answer = match (name, text.get(value)) {
-        (b"responses", Some(b'[')) => json::blanks(text, value + 1),
-        (b"rawResponse" | b"response", Some(b'{')) => value,
+fn answer_at(text: &[u8], member: &Member<'_>) -> Option<usize> {
+    let answer = match member.name {
+        b"responses" if member.begins(text, b'[') => json::blanks(text, member.value + 1),
+        b"rawResponse" | b"response" => member.value,
         _ => return None,
     };
     (text.get(answer) == Some(&b'{') && is_answer(text, answer)).then_some(answer)
@@ -338,65 +331,38 @@ fn answer_at(text: &[u8], name: &[u8], value: usize) -> Option<usize> {
 
 /// Whether an object begins with an array of objects under a name that says so, or is what a search engine answers.
 fn begins_with_events(text: &[u8], at: usize) -> bool {
-    let first = json::member_value(text, json::blanks(text, at + 1));
-    let has_events = first.is_some_and(|(name, value)| {
-        let element = json::blanks(text, value + 1);
-        is_event_key(name) && text[value..].starts_with(b"[") && text.get(element) == Some(&b'{')
-    });
-    has_events || is_answer(text, at) || answer_within(text, at)
+    let first = Members::of(text, at).next();
+    first.is_some_and(|first| is_event_key(first.name) && is_list(text, &first))
+        || is_answer(text, at)
+        || answer_within(text, at)
 }
 
 /// Whether an object has a search engine's answer in a member.
 fn answer_within(text: &[u8], at: usize) -> bool {
-    find_member(text, at, |(name, value)| answer_at(text, name, value).is_some()).is_some()
+    Members::of(text, at).any(|member| answer_at(text, &member).is_some())
 }
 
 /// Whether an object is what a search engine answers to one question.
 fn is_answer(text: &[u8], at: usize) -> bool {
-    let hits = find_member(text, at, |(name, value)| name == b"hits" && text.get(value) == Some(&b'{'));
-    hits.is_some_and(|hits| events_within(text, hits, 1).is_some())
+    let hits = Members::of(text, at).find(|member| member.name == b"hits" && member.begins(text, b'{'));
+    hits.is_some_and(|hits| events_within(text, hits.value, 1).is_some())
 }
 
-/// Where the value of the first member of an object begins that, of name and value, `is_it`.
-fn find_member(text: &[u8], object: usize, is_it: impl Fn((&[u8], usize)) -> bool) -> Option<usize> {
-    let mut at = json::blanks(text, object + 1);
-    loop {
-        let (name, value) = json::member_value(text, at)?;
-        if is_it((name, value)) {
-            return Some(value);
-        }
-        let end = json::blanks(text, json::skip(text, value, 1).ok()?);
-        if text.get(end) != Some(&b',') {
-            return None;
-        }
-        at = json::blanks(text, end + 1);
-    }
+/// Whether a member holds a list of objects.
+pub(crate) fn is_list(text: &[u8], member: &Member<'_>) -> bool {
+    member.begins(text, b'[') && text.get(json::blanks(text, member.value + 1)) == Some(&b'{')
 }
 
-/// Name of the member at a place, if it holds a list of objects.
-pub(crate) fn list_of(text: &[u8], member: usize) -> Option<&[u8]> {
-    let (name, value) = json::member_value(text, member)?;
-    let is_list = text.get(value) == Some(&b'[') && text.get(json::blanks(text, value + 1)) == Some(&b'{');
-    is_list.then_some(name)
+/// Names of the lists of objects that a document has before that of its events, which begins after `events`.
+pub(crate) fn lists_before(text: &[u8], object: usize, events: usize) -> impl Iterator<Item = &[u8]> {
+    let members = members_before(text, object, events).into_iter();
+    members.filter(|member| is_list(text, member)).map(|member| member.name)
 }
 
-/// Names of the lists of objects that an object has before that of its events, which begins after `events`.
-pub(crate) fn lists_before(text: &[u8], object: usize, events: usize) -> Vec<&[u8]> {
-    members_before(text, object, events).into_iter().filter_map(|member| list_of(text, member)).collect()
-}
-
-/// Where the members of an object begin that end before a place in it.
-fn members_before(text: &[u8], object: usize, end: usize) -> Vec<usize> {
-    let mut members = Vec::new();
-    let text = &text[..end];
-    let mut at = json::blanks(text, object + 1);
-    while let Some((_, value)) = json::member_value(text, at)
-        && let Ok(end) = json::skip(text, value, 1)
-    {
-        members.push(at);
-        // The next after the comma.
-        at = json::blanks(text, json::blanks(text, end) + 1);
-    }
+/// The members of a document before the one in which its events begin.
+fn members_before(text: &[u8], object: usize, events: usize) -> Vec<Member<'_>> {
+    let mut members: Vec<_> = Members::of(&text[..events], object).collect();
+    members.pop();
     members
 }
 
@@ -405,10 +371,10 @@ fn told_beside(text: &[u8], object: usize, events: usize) -> Option<String> {
     if is_answer(text, object) || answer_within(text, object) {
         return None;
     }
-    let members = members_before(text, object, events).into_iter().filter(|&member| list_of(text, member).is_none());
-    let names: Vec<String> = members
-        .filter_map(|member| json::member_value(text, member))
-        .map(|(name, _)| format!("`{}`", visible(&String::from_utf8_lossy(name), 60)))
+    let names: Vec<String> = members_before(text, object, events)
+        .iter()
+        .filter(|member| !is_list(text, member))
+        .map(|member| format!("`{}`", visible(&String::from_utf8_lossy(member.name), 60)))
         .take(SHOWN_REPEATED + 1)
         .collect();
     let shown = names[..names.len().min(SHOWN_REPEATED)].join(", ");

@@ -4,8 +4,8 @@ use memchr::{memchr, memrchr};
 
 use super::{Decoder, Fields, Span, Step, ends_within_line, n_terminators, too_long};
 use crate::source::broken::{End, Search, end_of_element, end_of_object};
-use crate::source::json::{self, JsonError};
-use crate::source::layout::{BYTE_ORDER_MARK, ENOUGH_JSON, events_in, list_of, lists_before};
+use crate::source::json::{self, JsonError, Member, Members};
+use crate::source::layout::{BYTE_ORDER_MARK, ENOUGH_JSON, events_in, is_list, lists_before};
 
 impl Decoder {
     /// An object; what stands between objects is blank, commas and brackets.
@@ -33,7 +33,9 @@ impl Decoder {
                     let limit = limit_from(start);
                     match json::member(&text[..limit], start) {
                         Ok(next) => {
-                            list_of(text, start).into_iter().for_each(|name| self.tally.add_list(name));
+                            if let Some(list) = Member::at(text, start).filter(|member| is_list(text, member)) {
+                                self.tally.add_list(list.name);
+                            }
                             start = next;
                         }
                         Err(error) => {
@@ -70,7 +72,7 @@ impl Decoder {
             match events_in(head, start) {
                 Some(events) => {
                     self.before.is_after_list = false;
-                    lists_before(text, start, events).into_iter().for_each(|name| self.tally.add_list(name));
+                    lists_before(text, start, events).for_each(|name| self.tally.add_list(name));
                     self.line += n_terminators(&text[start..events], self.terminator);
                     return Step::Nothing(events);
                 }
@@ -190,21 +192,11 @@ fn bulk_action(text: &[u8], at: usize) -> Option<usize> {
     if text.get(at) != Some(&b'{') {
         return None;
     }
-    let (b"index" | b"create", action) = json::member_value(text, json::blanks(text, at + 1))? else { return None };
-    if text.get(action) != Some(&b'{') {
+    let first = Members::of(text, at).next()?;
+    if !matches!(first.name, b"index" | b"create") || !first.begins(text, b'{') {
         return None;
     }
-    let mut place = json::blanks(text, action + 1);
-    while text.get(place) == Some(&b'"') {
-        let (name, value) = json::member_value(text, place)?;
-        if !name.starts_with(b"_") && !FIELDS.contains(&name) {
-            return None;
-        }
-        place = json::blanks(text, json::skip(text, value, 2).ok()?);
-        if text.get(place) == Some(&b',') {
-            place = json::blanks(text, place + 1);
-        }
-    }
-    let end = json::blanks(text, place + 1);
-    (text.get(place) == Some(&b'}') && text.get(end) == Some(&b'}')).then_some(end + 1)
+    let action = json::blanks(text, json::skip(text, first.value, 1).ok()?);
+    let is_field = |member: Member<'_>| member.name.starts_with(b"_") || FIELDS.contains(&member.name);
+    (text.get(action) == Some(&b'}') && Members::of(text, first.value).all(is_field)).then_some(action + 1)
 }
