@@ -17,7 +17,7 @@ use crate::source::latin1::{Encoding, Latin1, is_latin1, windows_1252};
 use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::parquet;
 use crate::source::path::{Named, by_name};
-use crate::source::sniff::{self, format_by_header, sniff_given};
+use crate::source::sniff::{self, sniff_wanted};
 use crate::source::utf16::Utf16;
 use crate::source::zeek::is_zeek;
 use crate::source::{Format, ReadOptions};
@@ -179,7 +179,7 @@ impl Head {
 
 fn format_of(path: &Path, head: &[u8], options: &ReadOptions, wanted: Wanted<'_>) -> Format {
     let head = without_mark(head);
-    let told = || sniff_given(&head[..head.len().min(sniff::HEAD_BYTES)], options.columns.as_deref());
+    let told = || sniff_wanted(head, options.columns.as_deref(), wanted.is_known);
     match by_name(path) {
         // Named by many whatever is between the columns.
         Named::Known(Format::Csv) if !head.starts_with(b"PAR1") && !is_zeek(head) => {
@@ -188,10 +188,7 @@ fn format_of(path: &Path, head: &[u8], options: &ReadOptions, wanted: Wanted<'_>
             Some(told()).filter(|told| is_other && matches!(told, Format::Tsv | Format::Psv)).unwrap_or(Format::Csv)
         }
         Named::Known(format) if !head.starts_with(b"PAR1") && !is_zeek(head) => format,
-        _ => match told() {
-            Format::Lines => format_by_header(head, terminator_of(head), wanted.is_known).unwrap_or(Format::Lines),
-            told => told,
-        },
+        _ => told(),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::source::Format;
 use crate::source::delimited::fields_of;
 use crate::source::http::is_http;
-use crate::source::layout::without_mark;
+use crate::source::layout::{terminator_of, without_mark};
 use crate::source::zeek::is_zeek;
 
 /// What is looked at to recognize a file.
@@ -28,7 +28,7 @@ pub(crate) fn sniff(head: &[u8]) -> Format {
 }
 
 /// As [`sniff`], of a text whose columns may be given: its first line is no header then.
-pub(crate) fn sniff_given(head: &[u8], columns: Option<&[String]>) -> Format {
+fn sniff_given(head: &[u8], columns: Option<&[String]>) -> Format {
     // One name is that of payloads.
     let has_names = columns.is_some_and(|columns| columns.len() > 1);
     if head.starts_with(b"PAR1") {
@@ -226,15 +226,21 @@ pub fn is_column_name(field: &str) -> bool {
         && name.chars().filter(|c| c.is_whitespace()).count() <= MAX_BLANKS
 }
 
-/// Format of separated values whose first line has a column that is looked for: one column alone looks like payloads, for one.
-pub(crate) fn format_by_header(head: &[u8], terminator: u8, is_known: impl Fn(&str) -> bool) -> Option<Format> {
+/// As [`sniff_given`] of the first [`HEAD_BYTES`], and of what looks like payloads: separated values, if the first line has a column that
+/// is looked for. One column alone looks like that.
+pub(crate) fn sniff_wanted(head: &[u8], columns: Option<&[String]>, is_known: impl Fn(&str) -> bool) -> Format {
+    let told = sniff_given(&head[..head.len().min(HEAD_BYTES)], columns);
+    if told != Format::Lines {
+        return told;
+    }
+    let terminator = terminator_of(head);
     let head = without_mark(head).trim_ascii_start();
     let line = head.split(|&b| b == terminator).next().unwrap_or_default().trim_ascii();
     let has_known = |format: &Format| {
         let fields = fields_of(line, format.delimiter().unwrap_or(b','));
         fields.iter().any(|field| is_known(field) || is_known(field.trim()))
     };
-    [Format::Tsv, Format::Csv, Format::Psv].into_iter().find(has_known)
+    [Format::Tsv, Format::Csv, Format::Psv].into_iter().find(has_known).unwrap_or(told)
 }
 
 /// The most frequent number, the smallest of several, and how often it comes.

@@ -15,7 +15,7 @@ use crate::source::latin1::Encoding;
 use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::open::{Compression, Content, Head, is_undecided, utf16_mark};
 use crate::source::row::{Names, Source};
-use crate::source::sniff::{format_by_header, sniff_given};
+use crate::source::sniff::sniff_wanted;
 use crate::source::text::{Next, Text};
 use crate::source::{Format, ReadOptions};
 
@@ -99,11 +99,8 @@ impl<R: BufRead> EventStream<R> {
         let terminator = terminator_of(text.arrived());
         text = text.ended_by(terminator);
         text.consume(text.arrived().len() - without_mark(text.arrived()).len());
-        let told = || sniff_given(text.arrived(), options.columns.as_deref());
-        let mut format = options.format.unwrap_or_else(told);
-        if options.format.is_none() && format == Format::Lines {
-            format = format_by_header(text.arrived(), terminator, is_of(schema)).unwrap_or(format);
-        }
+        let told = || sniff_wanted(text.arrived(), options.columns.as_deref(), is_of(schema));
+        let format = options.format.unwrap_or_else(told);
         if format == Format::Parquet {
             return Err(no_stream(name));
         }
