@@ -2,6 +2,7 @@
 
 mod compact;
 mod footer;
+mod header;
 mod pages;
 
 use std::collections::HashSet;
@@ -26,6 +27,7 @@ use crate::source::layout::told_renamed;
 use crate::source::row::{MAX_COLUMNS, Names};
 use crate::source::row_json::{in_utc, value_as_json};
 
+use header::Paged;
 use pages::{Checked, check_widths};
 
 const BATCH_ROWS: usize = 8192;
@@ -101,7 +103,7 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
         let mask = ProjectionMask::roots(metadata.parquet_schema(), leaves.iter().map(|(root, _)| *root));
         let leaves: Vec<String> = leaves.into_iter().map(|(_, name)| name).collect();
         let levels = parquet_to_arrow_field_levels(metadata.parquet_schema(), mask, Some(schema.fields()))?;
-        let groups = Checked { file: Arc::new(file), metadata: Arc::clone(metadata.metadata()) };
+        let groups = Checked { file: Arc::new(Paged::new(file)?), metadata: Arc::clone(metadata.metadata()) };
         let n = groups.num_rows();
         let selection = match which {
             Which::All => None,

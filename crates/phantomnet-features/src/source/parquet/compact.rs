@@ -7,6 +7,8 @@ const MAX_SKIPPED: usize = 64;
 
 /// Types.
 pub(super) const STOP: u8 = 0;
+pub(super) const TRUE: u8 = 1;
+pub(super) const FALSE: u8 = 2;
 pub(super) const I32: u8 = 5;
 pub(super) const LIST: u8 = 9;
 pub(super) const STRUCT: u8 = 12;
@@ -86,7 +88,7 @@ impl<'a> Compact<'a> {
         let levels = levels.checked_sub(1)?;
         match kind {
             // The type of a boolean is its value.
-            1 | 2 => Some(()),
+            TRUE | FALSE => Some(()),
             3 => self.pass(1),
             4..=6 => self.unsigned().map(|_| ()),
             7 => self.pass(8),
@@ -120,8 +122,10 @@ impl<'a> Compact<'a> {
         }
     }
 
-    /// Passes over an element of a list or map, in which a boolean is a byte.
+    /// Passes over an element of a list or map. None has booleans in the structures of Parquet that are read, and whether one takes a byte
+    /// there is not agreed upon.
     fn element(&mut self, kind: u8, levels: usize) -> Option<()> {
-        if matches!(kind, 1 | 2) { self.pass(1) } else { self.skip_within(kind, levels) }
+        (!matches!(kind, TRUE | FALSE)).then_some(())?;
+        self.skip_within(kind, levels)
     }
 }

@@ -5,7 +5,6 @@
 //!
 //! Source: Apache Parquet, `README.md` (Data Pages) and `Encodings.md` (RLE/bit-packing hybrid, delta encodings).
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema};
@@ -19,6 +18,7 @@ use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
 use super::BATCH_ROWS;
 use super::compact::Compact;
+use super::header::Paged;
 
 /// Values of a page, and of the lists of a column in [`BATCH_ROWS`] rows: 4,096 a row.
 const MAX_VALUES: u64 = 1 << 25;
@@ -53,7 +53,7 @@ fn refused(what: String) -> ParquetError {
 
 /// All row groups of a file.
 pub(super) struct Checked {
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<Paged>,
     pub(super) metadata: Arc<ParquetMetaData>,
 }
 
@@ -78,7 +78,7 @@ impl RowGroups for Checked {
 
 /// What the row groups of a file have of a column.
 struct Chunks {
-    file: Arc<File>,
+    file: Arc<Paged>,
     metadata: Arc<ParquetMetaData>,
     column: usize,
     /// The next one.
@@ -113,7 +113,7 @@ impl PageIterator for Chunks {}
 
 /// The pages of a column in a row group.
 struct Pages {
-    pages: SerializedPageReader<File>,
+    pages: SerializedPageReader<Paged>,
     check: Check,
 }
 
