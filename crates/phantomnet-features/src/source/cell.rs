@@ -144,10 +144,11 @@ pub(crate) fn canonical_integer(text: &[u8]) -> Option<i64> {
     Some(if is_negative { -value } else { value })
 }
 
-/// What stands in a column of text for a cell. Numbers and values of JSON are written in one way, however the source spells them.
+/// What stands in a column of text for a cell. Integers keep their digits; other numbers and values of JSON are written in one way, however
+/// the source spells them.
 pub(crate) fn as_text(kind: Kind, text: &str) -> Cow<'_, str> {
     match kind {
-        Kind::JsonNumber if text.parse::<u64>().is_ok() => text.into(),
+        Kind::JsonNumber if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => text.into(),
         Kind::JsonNumber => text.parse::<f64>().map_or(text.into(), |number| format!("{number:?}").into()),
         // What cannot be taken apart, being too deep, stays as it is.
         Kind::Json => match serde_json::from_str::<serde_json::Value>(text) {

@@ -616,8 +616,9 @@ mod tests {
         &[("a.b.c", Kind::Integer, "1"), ("a.d", Kind::Integer, "2"), ("e", Kind::Integer, "3")])]
     #[case::array(r#"{"a":[1, {"b": [ ]}]}"#, &[("a", Kind::Json, r#"[1,{"b":[]}]"#)])]
     #[case::empty_object(r#"{"a":{}}"#, &[])]
+    #[case::long(r#"{"a":-123456789012345678901234}"#, &[("a", Kind::JsonNumber, "-123456789012345678901234")])]
     #[case::unsigned(r#"{"a":18446744073709551615}"#, &[("a", Kind::JsonNumber, "18446744073709551615")])]
-    #[case::negative_zero(r#"{"a":-0}"#, &[("a", Kind::JsonNumber, "-0.0")])]
+    #[case::negative_zero(r#"{"a":-0}"#, &[("a", Kind::JsonNumber, "-0")])]
     #[case::of_python(r#"{"a":NaN,"b":-Infinity,"c":[NaN]}"#,
         &[("a", Kind::JsonNumber, "NaN"), ("b", Kind::JsonNumber, "-inf"), ("c", Kind::Json, "[NaN]")])]
     #[case::beyond_64_bits(r#"{"a":1e400,"b":-1e400}"#, &[("a", Kind::JsonNumber, "inf"), ("b", Kind::JsonNumber, "-inf")])]
