@@ -148,10 +148,17 @@ fn open(mut file: File) -> Result<(File, ArrowReaderMetadata), ParquetError> {
 /// Runs a step of the Parquet reader, which panics on some broken files; the reader is not used again after that.
 fn guarded<T, E>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Box<dyn std::error::Error + Send + Sync>>
 where
-    E: std::error::Error + Send + Sync + 'static,
+    E: std::error::Error,
 {
     match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(result) => Ok(result?),
+        Ok(result) => result.map_err(|error| {
+            // Errors of the libraries name themselves, one within the other.
+            let text = error.to_string();
+            ["Parquet argument error: ", "Parquet error: "]
+                .iter()
+                .fold(&*text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text))
+                .into()
+        }),
         Err(_) => Err("its structure is broken".into()),
     }
 }
