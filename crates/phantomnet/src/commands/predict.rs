@@ -24,16 +24,20 @@ use crate::terminal;
 const BATCH_ROWS: usize = 8_192;
 /// Rejected lines that are shown.
 const SHOWN_REJECTED: u64 = 5;
+/// Events of which one at least should have a value in each column: a few may lack one by chance.
+const ENOUGH_ROWS: u64 = 100;
 
 pub(crate) fn run(args: &PredictArgs) -> Result<ExitCode, Failure> {
     let (config, source) = args.model.open(&args.config)?;
     let scorer = Scorer::load(source.path()).map_err(score_failure)?;
     let output = Output::new(args, &scorer)?;
     let mut prediction =
-        Prediction { scorer: &scorer, output, n_rows: 0, n_rejected: 0, n_unparsed: 0, any_value: false };
+        Prediction { scorer: &scorer, output, n_rows: 0, n_rejected: 0, n_unparsed: 0, columns: Vec::new() };
     let mut options = read_options(&config)?;
     options.keep_extra = true;
     let schema = scorer.event_schema();
+    prediction.columns =
+        schema.names().map(|name| Column { name: name.to_owned(), is_empty: true, is_told: false }).collect();
     let data = if args.data.is_empty() { vec!["-".to_owned()] } else { args.data.clone() };
     let (urls, paths): (Vec<String>, Vec<String>) =
         data.into_iter().partition(|data| DatabaseSource::parse(data).is_some());
@@ -90,8 +94,16 @@ struct Prediction<'a> {
     n_rows: u64,
     n_rejected: u64,
     n_unparsed: u64,
-    /// Whether any event had a value in a column that the model reads.
-    any_value: bool,
+    /// Those that the model reads.
+    columns: Vec<Column>,
+}
+
+struct Column {
+    name: String,
+    /// Whether no event had a value in it.
+    is_empty: bool,
+    /// Whether somebody was told that it is not there.
+    is_told: bool,
 }
 
 impl Prediction<'_> {
@@ -106,8 +118,12 @@ impl Prediction<'_> {
         if absent.len() == wanted.columns().len() {
             return Err(no_column(name));
         }
+        self.columns.iter_mut().for_each(|column| column.is_told |= absent.contains(&column.name.as_str()));
         if !absent.is_empty() {
-            terminal::warn(&format!("{name}: column `{}` is not there and counts as missing", absent.join("`, `")));
+            let (columns, are, count) =
+                if absent.len() == 1 { ("column", "is", "counts") } else { ("columns", "are", "count") };
+            let absent = absent.join("`, `");
+            terminal::warn(&format!("{name}: {columns} `{absent}` {are} not there and {count} as missing"));
         }
         Ok(())
     }
@@ -175,8 +191,9 @@ impl Prediction<'_> {
         raw: Option<(&[String], &Layout)>,
     ) -> Result<(), Failure> {
         self.n_rows += batch.num_rows() as u64;
-        let read = batch.columns().iter().take(self.scorer.event_schema().columns().len());
-        self.any_value |= read.into_iter().any(|column| column.null_count() < column.len());
+        for (column, values) in self.columns.iter_mut().zip(batch.columns()) {
+            column.is_empty &= values.null_count() == values.len();
+        }
         self.output.begin(batch, raw.map(|(_, layout)| layout))?;
         for i in 0..batch.num_rows() {
             let verdict = scores.verdict(i);
@@ -207,8 +224,12 @@ impl Prediction<'_> {
                 self.n_unparsed
             ));
         }
-        if self.n_rows > 0 && !self.any_value {
+        let untold = self.columns.iter().filter(|column| column.is_empty && !column.is_told);
+        let untold: Vec<String> = untold.map(|column| visible(&column.name)).collect();
+        if self.n_rows > 0 && self.columns.iter().all(|column| column.is_empty) {
             terminal::warn("no event had a value in any column that the model reads");
+        } else if self.n_rows >= ENOUGH_ROWS && !untold.is_empty() {
+            terminal::warn(&format!("no event had a value in `{}`, which the model reads", untold.join("`, `")));
         }
         let n_lines = self.n_rows + self.n_rejected;
         terminal::say(&format!("{} events scored, {} lines rejected", self.n_rows, self.n_rejected));

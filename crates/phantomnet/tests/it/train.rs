@@ -448,6 +448,27 @@ fn events_without_any_column_of_the_model_are_refused() {
     }
 }
 
+/// Another version of a sensor may call a field otherwise: objects without it are no errors each, but all of them are told.
+#[test]
+fn columns_without_a_value_are_told_of_many_events() {
+    let w = Workplace::new();
+    let features = "features={n = \"payload_length(data)\", m = \"port\", u = \"payload_length(source_ip)\"}";
+    w.json(&["train", "events.csv", "--set", features, "--json"]);
+    let told = |content: &str, name: &str| {
+        w.write(name, content);
+        let output = w.command(&["predict", "phantomnet-out/model", name]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let objects = |n: usize| "{\"data\":\"root\"}\n".repeat(n);
+    let expected = "no event had a value in `source_ip`, `port`, which the model reads";
+    assert!(told(&objects(100), "many.jsonl").contains(expected));
+    assert!(!told(&objects(99), "few.jsonl").contains("which the model reads"));
+    let told = told(&format!("data,source_ip\n{}", "root,\n".repeat(100)), "many.csv");
+    assert!(told.contains("column `port` is not there and counts as missing"), "{told}");
+    assert!(told.contains("no event had a value in `source_ip`, which the model reads"), "{told}");
+}
+
 /// Rows of a log are often in the order of their classes.
 #[test]
 fn the_row_number_of_converted_events_is_no_default_feature() {
