@@ -101,6 +101,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::source::gzip::tests::read_by;
 
     fn bzip2(text: &[u8]) -> Vec<u8> {
         let mut encoder = BzEncoder::new(Vec::new(), Compression::fast());
@@ -108,17 +109,8 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// What is read, asked for `piece` bytes at a time, and how it ends.
     fn read(bytes: &[u8], capacity: usize, piece: usize) -> (Vec<u8>, Option<String>) {
-        let mut reader = Bzip2::new(BufReader::with_capacity(capacity, bytes));
-        let (mut text, mut buf) = (Vec::new(), vec![0; piece]);
-        loop {
-            match reader.read(&mut buf) {
-                Ok(0) => return (text, None),
-                Ok(n) => text.extend(&buf[..n]),
-                Err(error) => return (text, Some(error.to_string())),
-            }
-        }
+        read_by(Bzip2::new(BufReader::with_capacity(capacity, bytes)), piece)
     }
 
     fn log(n: usize) -> Vec<u8> {

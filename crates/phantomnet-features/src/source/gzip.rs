@@ -173,7 +173,7 @@ impl<R: BufRead> Read for Gzip<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::{BufReader, Write};
 
     use flate2::write::GzEncoder;
@@ -189,8 +189,7 @@ mod tests {
     }
 
     /// What is read, asked for `piece` bytes at a time, and how it ends.
-    fn read(bytes: &[u8], capacity: usize, piece: usize) -> (Vec<u8>, Option<String>) {
-        let mut reader = Gzip::new(BufReader::with_capacity(capacity, bytes));
+    pub(crate) fn read_by(mut reader: impl Read, piece: usize) -> (Vec<u8>, Option<String>) {
         let (mut text, mut buf) = (Vec::new(), vec![0; piece]);
         loop {
             match reader.read(&mut buf) {
@@ -199,6 +198,10 @@ mod tests {
                 Err(error) => return (text, Some(error.to_string())),
             }
         }
+    }
+
+    fn read(bytes: &[u8], capacity: usize, piece: usize) -> (Vec<u8>, Option<String>) {
+        read_by(Gzip::new(BufReader::with_capacity(capacity, bytes)), piece)
     }
 
     fn log(n: usize) -> Vec<u8> {
