@@ -204,7 +204,7 @@ pub(crate) mod tests {
         read_by(Gzip::new(BufReader::with_capacity(capacity, bytes)), piece)
     }
 
-    fn log(n: usize) -> Vec<u8> {
+    pub(crate) fn log(n: usize) -> Vec<u8> {
         (0..n)
             .flat_map(|i| format!("{{\"a\":{i},\"b\":\"{}\"}}\n", i.wrapping_mul(2_654_435_761) % 9973).into_bytes())
             .collect()

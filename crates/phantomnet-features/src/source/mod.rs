@@ -50,6 +50,7 @@ mod tally;
 mod text;
 mod utf16;
 mod zeek;
+mod zstd;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -20,6 +20,7 @@ use crate::source::path::{Named, by_name};
 use crate::source::sniff::{self, sniff_wanted};
 use crate::source::utf16::Utf16;
 use crate::source::zeek::is_zeek;
+use crate::source::zstd::Zstd;
 use crate::source::{Format, ReadOptions};
 
 /// What is looked at to recognize a file, and to guess the types of its columns.
@@ -288,7 +289,7 @@ impl Content {
                 let decompressed: Box<dyn Read + Send> = match compression {
                     Compression::Gzip => Box::new(Gzip::new(raw)),
                     Compression::Bzip2 => Box::new(Bzip2::new(raw)),
-                    Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw)?),
+                    Compression::Zstd => Box::new(Zstd::new(raw)?),
                 };
                 let mut pieces = Pieces::of(decompressed);
                 utf16 = utf16_mark(pieces.beginning());
