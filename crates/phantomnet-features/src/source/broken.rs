@@ -6,7 +6,7 @@
 
 use memchr::memchr;
 
-use crate::source::json::{JsonError, blanks, member, skip};
+use crate::source::json::{JsonError, Member, blanks, member, skip};
 
 /// Longest key by which the next object is known.
 const MAX_KEY_BYTES: usize = 256;
@@ -169,12 +169,17 @@ fn end_of_indented(text: &[u8], start: usize, terminator: u8, ended: bool) -> En
     loop {
         let first = within_line(text, line, terminator);
         let is_further_out = |indent| first - line < indent;
+        let end = memchr(terminator, &text[first..]).map(|length| first + length);
         match (text.get(first), indent) {
             (None, _) if !ended => return End::Pending,
             (None, None) => return End::OfLine,
             (None, Some(_)) => return End::At(further_out.unwrap_or(text.len())),
             (Some(&byte), _) if byte == terminator => {}
-            (Some(b'"'), None) if first > line => indent = Some(first - line),
+            (Some(b'"'), None) if first > line => match end.or(ended.then_some(text.len())) {
+                None => return End::Pending,
+                // What is left of another line tells nothing of how far in the members are.
+                Some(end) => indent = Member::at(&text[..end], first).map(|_| first - line),
+            },
             (Some(_), None) => return End::OfLine,
             (Some(b'}'), Some(indent)) if is_further_out(indent) => return End::At(first + 1),
             (Some(b'{' | b'[' | b']'), Some(indent)) if is_further_out(indent) => {
@@ -183,8 +188,8 @@ fn end_of_indented(text: &[u8], start: usize, terminator: u8, ended: bool) -> En
             (Some(_), Some(indent)) if is_further_out(indent) => further_out = further_out.or(Some(line)),
             (Some(_), Some(_)) => {}
         }
-        line = match memchr(terminator, &text[first..]) {
-            Some(length) => first + length + 1,
+        line = match end {
+            Some(end) => end + 1,
             None if ended => text.len(),
             None => return End::Pending,
         };
@@ -409,6 +414,7 @@ mod tests {
     #[case::indentation_broken("  <{\n    \"a\": 1,\nx   \"b\": 2,\n    \"c\": 3\n  }>,\n")]
     #[case::text_after_indented("<{\n  \"a\": \"x\n>some text\n{\n  \"a\": 1\n}")]
     #[case::indented_and_cut_off("<{\n  \"a\": \"x\n  \"b\"\n>{\n  \"a\": 1\n}")]
+    #[case::rest_of_a_line("  <{\n  \"y\",\n    \"q\": 2\n  }>,\n  {\n    \"a\": 6\n  }\n")]
     #[case::not_indented("<{\n\"a\": nope\n}")]
     #[case::stray_brace("<{\n{\"a\":1}\n")]
     #[case::stray_brace_of_an_indented_list("  <{\n  {\"a\":1},\n")]
