@@ -2,9 +2,9 @@
 
 use crate::source::Format;
 use crate::source::delimited::fields_of;
-use crate::source::http::is_http;
+use crate::source::http::{has_requests, is_http};
 use crate::source::layout::{terminator_of, without_mark};
-use crate::source::zeek::is_zeek;
+use crate::source::zeek::has_zeek;
 
 /// What is looked at to recognize a file.
 pub(crate) const HEAD_BYTES: usize = 64 * 1024;
@@ -34,7 +34,7 @@ fn sniff_given(head: &[u8], columns: Option<&[String]>) -> Format {
     if head.starts_with(b"PAR1") {
         return Format::Parquet;
     }
-    if is_zeek(head) {
+    if has_zeek(head) {
         return Format::Zeek;
     }
     if is_http(head) {
@@ -46,26 +46,10 @@ fn sniff_given(head: &[u8], columns: Option<&[String]>) -> Format {
     if begins_json(head) || text.is_mostly_objects() {
         return Format::JsonLines;
     }
-    let first = text.line(0);
-    let by_first = if first.contains(&b'\t') {
-        Some(Format::Tsv)
-    } else if first.contains(&b',') {
-        Some(Format::Csv)
-    } else if first.contains(&b'|') {
-        Some(Format::Psv)
-    } else {
-        None
-    };
-    let n_lines = text.lines().take(ENOUGH_RECORDS).count();
-    if n_lines <= 1 && by_first.is_none() {
-        return Format::Csv;
+    match text.separated() {
+        Format::Lines if has_requests(head) => Format::Http,
+        told => told,
     }
-    if n_lines < ENOUGH_RECORDS
-        && let Some(format) = by_first
-    {
-        return if text.is_table(format.delimiter().unwrap_or(b',')) { format } else { Format::Lines };
-    }
-    text.delimited().unwrap_or(if text.is_quoted() { Format::Csv } else { Format::Lines })
 }
 
 /// Whether a text begins with an object or an array of objects; other text in brackets, such as `{{7*7}}` and `[**]`, is no JSON.
@@ -102,6 +86,30 @@ impl<'a> Head<'a> {
             _ => self.text.len(),
         };
         self.text[..end].split(move |&b| b == self.terminator).filter(|line| !line.trim_ascii().is_empty())
+    }
+
+    /// The format of separated values, or lines.
+    fn separated(self) -> Format {
+        let first = self.line(0);
+        let by_first = if first.contains(&b'\t') {
+            Some(Format::Tsv)
+        } else if first.contains(&b',') {
+            Some(Format::Csv)
+        } else if first.contains(&b'|') {
+            Some(Format::Psv)
+        } else {
+            None
+        };
+        let n_lines = self.lines().take(ENOUGH_RECORDS).count();
+        if n_lines <= 1 && by_first.is_none() {
+            return Format::Csv;
+        }
+        if n_lines < ENOUGH_RECORDS
+            && let Some(format) = by_first
+        {
+            return if self.is_table(format.delimiter().unwrap_or(b',')) { format } else { Format::Lines };
+        }
+        self.delimited().unwrap_or(if self.is_quoted() { Format::Csv } else { Format::Lines })
     }
 
     /// The format whose delimiter cuts the most records alike; the first of those that do equally well.
@@ -280,6 +288,11 @@ mod tests {
     #[case(b"payload", Format::Csv)]
     #[case(b"PAR1\x15", Format::Parquet)]
     #[case(b"#separator \\x09\n", Format::Zeek)]
+    #[case(b"#close\t2014\n#separator \\x09\n#path\tconn\n#fields\ta\n", Format::Zeek)]
+    #[case(b"NULL\n\nGET /b HTTP/1.1\nHost: h\n\n", Format::Http)]
+    #[case(b"st:80/x HTTP/1.1\r\nAccept: a,b\r\n\r\nGET http://l/a HTTP/1.1\r\nHost: h\r\n\r\n", Format::Http)]
+    #[case(b"NULL\nGET /b HTTP/1.1\nGET /c HTTP/1.1\nGET /d HTTP/1.1\n", Format::Lines)]
+    #[case(b"a,b\n1,\"x\n\nGET / HTTP/1.1\nHost: h\n\"\n2,y\n3,z\n4,z\n", Format::Csv)]
     #[case(b"GET / HTTP/1.1\r\nHost: a\r\n", Format::Http)]
     #[case(b"' or 1=1 --\n<script>\n", Format::Lines)]
     #[case::two_payloads(b"' UNION SELECT 1,2-- -\n' UNION SELECT 3,4-- -\n", Format::Lines)]

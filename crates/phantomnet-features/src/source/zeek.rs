@@ -64,24 +64,51 @@ impl Declared {
     }
 }
 
+/// Other lines before a header: what is left of a log that was cut, remarks of a program that followed it.
+const MAX_LINES_BEFORE: usize = 8;
+
+/// Lines of a header.
+const MAX_HEADER_LINES: usize = 20;
+
+/// Bytes within which a header begins that other lines are before.
+const MAX_BYTES_BEFORE: usize = 64 * 1024;
+
 /// Whether a text begins as a Zeek log does.
 pub(crate) fn is_zeek(head: &[u8]) -> bool {
     head.starts_with(b"#separator")
 }
 
-/// Reads the header at the beginning of a text; also gives the place after it.
+/// Whether a text is a Zeek log whose beginning may be cut or have other lines before it: the first lines with `#` name fields or types.
+pub(crate) fn has_zeek(head: &[u8]) -> bool {
+    if is_zeek(head) {
+        return true;
+    }
+    let is_mark = |line: &&[u8]| line.starts_with(b"#");
+    let lines = head.split(|&b| matches!(b, b'\n' | b'\r')).filter(|line| !line.trim_ascii().is_empty());
+    let lines: Vec<&[u8]> = lines.take(MAX_LINES_BEFORE + MAX_HEADER_LINES).collect();
+    let begin = lines.iter().take(MAX_LINES_BEFORE).position(is_mark).unwrap_or(lines.len());
+    let header = lines[begin..].iter().take_while(|line| is_mark(line));
+    header.into_iter().any(|line| line.starts_with(b"#fields\t") || line.starts_with(b"#types\t"))
+}
+
+/// Reads the header at the beginning of a text; also gives the place after it, or that of the first of the lines before it that are not the
+/// header's: they are records, mostly broken ones.
 pub(crate) fn read_header(text: &[u8], terminator: u8, ended: bool) -> Result<(ZeekLayout, usize), NoLayout> {
     let mut separator = b'\t';
     let (mut unset, mut empty, mut set_separator) = ("-".to_owned(), "(empty)".to_owned(), ",".to_owned());
     let mut fields: Option<Vec<String>> = None;
     let mut types: Option<Vec<String>> = None;
-    let mut at = 0;
-    while types.is_none() && text.get(at).is_none_or(|&b| b == b'#' || b.is_ascii_whitespace()) {
+    let (mut at, mut other) = (0, None);
+    while types.is_none() {
         if at >= text.len() {
             if ended {
                 break;
             }
             return Err(NoLayout::Pending);
+        }
+        let is_other = text[at] != b'#' && !text[at].is_ascii_whitespace();
+        if is_other && (fields.is_some() || at > MAX_BYTES_BEFORE) {
+            break;
         }
         let end = match memchr::memchr(terminator, &text[at..]) {
             Some(length) => at + length,
@@ -90,7 +117,11 @@ pub(crate) fn read_header(text: &[u8], terminator: u8, ended: bool) -> Result<(Z
         };
         let line = String::from_utf8_lossy(&text[at..end]);
         let line = line.strip_suffix('\r').unwrap_or(&line);
-        at = (end + 1).min(text.len());
+        let begin = std::mem::replace(&mut at, (end + 1).min(text.len()));
+        if is_other {
+            other.get_or_insert(begin);
+            continue;
+        }
         if let Some(text) = line.strip_prefix("#separator ") {
             separator = one_byte(text.trim()).ok_or_else(|| {
                 NoLayout::Header(format!(
@@ -129,7 +160,7 @@ pub(crate) fn read_header(text: &[u8], terminator: u8, ended: bool) -> Result<(Z
         }
     };
     let n_in_last = header.len() - (fields.len() - 1);
-    Ok((ZeekLayout { separator, header, kinds, set_separator, unset, empty, n_in_last }, at))
+    Ok((ZeekLayout { separator, header, kinds, set_separator, unset, empty, n_in_last }, other.unwrap_or(at)))
 }
 
 /// The byte of `\x09`, or of a text of one byte.
@@ -224,7 +255,9 @@ impl ZeekLayout {
         let (kind, text): (Kind, Cow<'_, str>) = match declared {
             Declared::Boolean if field == "T" => (Kind::Boolean, "true".into()),
             Declared::Boolean if field == "F" => (Kind::Boolean, "false".into()),
-            Declared::Integer if field.parse::<i64>().is_ok() => (Kind::Integer, field.into()),
+            Declared::Integer if cell::canonical_integer(field.as_bytes()).is_some() => (Kind::Integer, field.into()),
+            // Zeek writes no `0926` and no `+5`, but what else has written a log may: they are numbers by their declaration.
+            Declared::Integer if let Ok(integer) = field.parse::<i64>() => (Kind::Integer, integer.to_string().into()),
             Declared::Integer | Declared::Number if cell::number(field).is_some() => (Kind::Number, field.into()),
             _ => (Kind::Text, unescaped(field)),
         };
@@ -293,6 +326,8 @@ mod tests {
     #[case("1\t2\tT\ta\\x09b\\\\c\\xc3\\xbc\t-", &[(Kind::Number, "1"), (Kind::Integer, "2"), (Kind::Boolean, "true"), (Kind::Text, "a\tb\\cü"), (Kind::Null, "")])]
     #[case("1\t2\tT\t\\xff\\x\\xg1\t-", &[(Kind::Number, "1"), (Kind::Integer, "2"), (Kind::Boolean, "true"), (Kind::Text, "\\xff\\x\\xg1"), (Kind::Null, "")])]
     #[case("1\t2\tT\t(empty)\t(empty)", &[(Kind::Number, "1"), (Kind::Integer, "2"), (Kind::Boolean, "true"), (Kind::Text, ""), (Kind::Text, "[]")])]
+    #[case("1\t0926\tT\ta\t-", &[(Kind::Number, "1"), (Kind::Integer, "926"), (Kind::Boolean, "true"), (Kind::Text, "a"), (Kind::Null, "")])]
+    #[case("1\t+5\tT\ta\t-", &[(Kind::Number, "1"), (Kind::Integer, "5"), (Kind::Boolean, "true"), (Kind::Text, "a"), (Kind::Null, "")])]
     #[case("#close\t2018-03-24-17-15-17", &[])]
     fn fields_by_their_declared_types(#[case] line: &str, #[case] expected: &[(Kind, &str)]) {
         let expected: Vec<_> = expected.iter().map(|&(kind, text)| (kind, text.to_owned())).collect();
@@ -313,6 +348,7 @@ mod tests {
     #[rstest]
     #[case("#separator \\x09\n#path\tconn\n", "it has no line `#fields`")]
     #[case("#separator \\x09\n#fields\n1\n", "its line `#fields` names none")]
+    #[case("ds\ta\tb\n#types\tcount\tcount\n1\t2\n", "it has no line `#fields`")]
     #[case("#separator \\x09\n#fields\ta\tb\n#types\tstring\n", "it has 2 fields and 1 types")]
     #[case("#separator \\xff\n#fields\ta\n", "its separator must be one byte")]
     fn headers_that_cannot_be_used(#[case] header: &str, #[case] reason: &str) {
@@ -329,6 +365,32 @@ mod tests {
     fn sets_and_vectors_are_lists(#[case] declared: &str, #[case] field: &str, #[case] expected: &str) {
         let layout = layout(&format!("#separator \\x09\n#fields\ta\n#types\t{declared}\n")).unwrap();
         assert_eq!(cells(&layout, field).unwrap(), [(Kind::Text, expected.to_owned())]);
+    }
+
+    #[rstest]
+    #[case("#separator \\x09\n", true)]
+    #[case("\n# a note\r\n#separator \\x09\r\n#fields\ta\r\n", true)]
+    #[case("tail: conn.log: file truncated\n#fields\ta\n#types\tcount\n1\n", true)]
+    #[case("rator \\x09\n#path\tconn\n#fields\ta\n", true)]
+    #[case("ds\ta\tb\n#types\tcount\tcount\n1\t2\n", true)]
+    #[case("#fields a\n#types b\n", false)]
+    #[case("# a\nb\n#fields\ta\n", false)]
+    #[case("1\n2\n3\n4\n5\n6\n7\n#fields\ta\n", true)]
+    #[case("1\n2\n3\n4\n5\n6\n7\n8\n#fields\ta\n", false)]
+    fn logs_of_zeek_by_their_beginnings(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(has_zeek(text.as_bytes()), expected);
+    }
+
+    /// Other lines are records that are rejected, mostly.
+    #[test]
+    fn a_header_may_have_other_lines_before_it() {
+        let header = "\n# a note\n#fields\ta\tb\n#types\tcount\tcount\n";
+        let read = |text: &str| read_header(text.as_bytes(), b'\n', true).map(|(layout, start)| (layout.header, start));
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(read(&format!("{header}1\t2\n")), Ok((names.clone(), header.len())));
+        assert_eq!(read(&format!("\nab\tc\nd\n{header}1\t2\n")), Ok((names, 1)));
+        assert!(read(&format!("{}{header}", "x\n".repeat(40_000))).is_err());
+        assert_eq!(read_header(b"x\n#fields\ta\n", b'\n', false), Err(NoLayout::Pending));
     }
 
     #[test]

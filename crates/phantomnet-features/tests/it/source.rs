@@ -11,9 +11,9 @@ mod real;
 use std::io::{BufReader, Write};
 use std::path::Path;
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
 use phantomnet_features::{
     ColumnType, Encoding, EventReader, EventSchema, EventStream, Events, Format, Layout, LineDecoder, ReadOptions,
     Selection, SourceError, convert_events, raw_lines, read_events, read_events_as, read_rows, row_as_json,
@@ -676,6 +676,38 @@ fn a_zeek_log_may_be_appended_to() {
     let mut decoder = LineDecoder::new(&events.origin.schema, &events.origin.files[0].layout);
     assert_eq!(decoder.decode(b"1.5\t\"a").unwrap(), events.batch.slice(0, 1));
     assert!(decoder.decode(b"#close\tx").is_err());
+}
+
+/// Logs are cut where they are rotated, and programs that follow them say so.
+#[rstest]
+#[case("cut.log", "rator \\x09\n#fields\tts\ta\n#types\ttime\tcount\n1.5\t1\n2.5\t2\n", &["expected 2 fields, got 1"], &[r#"{"ts":1.5,"a":1}"#, r#"{"ts":2.5,"a":2}"#])]
+#[case("blank.log", "\n#separator \\x09\n#fields\tts\ta\n#types\ttime\tcount\n1.5\t1\n", &[], &[r#"{"ts":1.5,"a":1}"#])]
+fn a_zeek_log_whose_beginning_is_cut(
+    #[case] name: &str,
+    #[case] content: &str,
+    #[case] rejected: &[&str],
+    #[case] expected: &[&str],
+) {
+    let events = read(name, content).unwrap();
+    assert_eq!(events.origin.files[0].format, Format::Zeek);
+    assert_eq!(rows(&events.batch), expected);
+    let kept = &events.origin.rejected.kept;
+    assert_eq!(kept.iter().map(|line| line.reason.as_str()).collect::<Vec<_>>(), rejected);
+    assert!(kept.iter().all(|line| (line.place.line, line.place.offset) == (1, 0)));
+}
+
+#[test]
+fn a_log_of_requests_whose_beginning_is_cut() {
+    let request = |i: usize| format!("GET http://localhost/{i}?a=1,2 HTTP/1.1\r\nHost: h\r\nAccept: a,b\r\n\r\n");
+    let whole = (0..5).map(request).collect::<String>();
+    for at in [1, 9, 30, 38, 50] {
+        let events = read("requests.txt", &whole[at..]).unwrap();
+        assert_eq!(events.origin.files[0].format, Format::Http, "{at}");
+        let targets = events.batch.column_by_name("target").unwrap().as_string::<i32>();
+        let whole = ["http://localhost/1?a=1,2", "http://localhost/4?a=1,2"];
+        let n = targets.len();
+        assert_eq!([targets.value(n - 4), targets.value(n - 1)], whole, "{at}");
+    }
 }
 
 /// Fields of another order are as many, and would be read into the wrong columns.

@@ -43,6 +43,9 @@ const KNOWN_METHODS: [&[u8]; 14] = [
 /// head declares, so it bounds what a hostile log can cost.
 const LOOK_AHEAD: usize = 8 * 1024;
 
+/// Lines behind which a log of requests is looked for that begins with something else: the rest of a request that was cut, a remark.
+const MAX_LINES_BEFORE: usize = 64;
+
 /// Whether a text begins as a log of requests.
 pub(crate) fn is_http(head: &[u8]) -> bool {
     let head = without_mark(head);
@@ -51,11 +54,31 @@ pub(crate) fn is_http(head: &[u8]) -> bool {
         return false;
     }
     // A line that only looks like a request has other text after it. What is cut short may be anything.
-    let Some(end) = memchr(b'\n', head) else { return true };
-    let second = &head[end + 1..];
-    let Some(end) = memchr(b'\n', second) else { return true };
-    let line = &second[..end];
+    let Some((_, second)) = first_line(head) else { return true };
+    let Some((line, _)) = first_line(second) else { return true };
     is_blank(line) || is_field(line) || begins_request(second, 0, true, Sureness::Plain) == Some(true)
+}
+
+/// Whether a text that does not begin as a log of requests has a request of a known method with a header below its first lines.
+pub(crate) fn has_requests(head: &[u8]) -> bool {
+    let mut rest = head;
+    for _ in 0..MAX_LINES_BEFORE {
+        let Some((_, next)) = first_line(rest) else { return false };
+        rest = next;
+        if begins_request(rest, 0, true, Sureness::Known) == Some(true)
+            && let Some((_, second)) = first_line(rest)
+            && let Some((line, _)) = first_line(second)
+            && is_field(line)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// The first line of a text, if it ends, and what is behind it.
+fn first_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    memchr(b'\n', text).map(|end| (&text[..end], &text[end + 1..]))
 }
 
 /// Where the parts of a request line are.
