@@ -3,8 +3,8 @@
 //! Lengths that logs declare are often wrong: line ends were converted, bodies cut, or an attacker lied. So a length is believed when it
 //! leads to where a request can end: to the end of the log, or to line ends and a request line. Of several that do (two
 //! lengths, or a length and chunks) the longest counts, so that a smuggled request stays in the body that carries it. A length is also
-//! right if it is so when line ends are counted as CR LF or as LF. Where none fits, the body reaches up to the next blank line with a
-//! request line after it. A GET or HEAD that declares nothing has no body: what follows it and is no request is rejected.
+//! right if it is so when line ends are counted as CR LF or as LF, or if it leads to a blank line, whatever is behind that. Where none
+//! fits, the body reaches up to the next blank line with a request line after it. A GET or HEAD that declares nothing has no body: what follows it and is no request is rejected.
 //!
 //! Cost is linear in the log, however hostile: what is looked at ahead of a request is bounded, and what is searched for its end is
 //! not searched again.
@@ -324,6 +324,13 @@ impl Body<'_> {
                 }
             }
         }
+        if longest.is_none() {
+            longest = declared.lengths.iter().map(|&length| self.start.saturating_add(length)).find(|&end| {
+                let blank = self.rest.get(end..after_blank(self.rest, end)).unwrap_or_default();
+                (self.start + 1..=self.max_bytes).contains(&end)
+                    && blank.iter().filter(|&&byte| byte == b'\n').count() > 1
+            });
+        }
         Some(longest)
     }
 
@@ -504,7 +511,11 @@ mod tests {
     #[case::two("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[GET, GET])]
     #[case::no_blank_lines("GET /a HTTP/1.1\nGET /b HTTP/1.1\n", &["GET /a HTTP/1.1", "GET /b HTTP/1.1"])]
     #[case::strays("a\nb\n\nGET / HTTP/1.1\n\n", &["!a", "!b", "GET / HTTP/1.1"])]
-    fn requests_without_body(#[case] input: &str, #[case] expected: &[&str]) {
+    #[case::after_a_body(
+        "POST / HTTP/1.1\nContent-Length: 3\n\nx=1\n\nNULL\nT / HTT\n\nGET / HTTP/1.1\n\n",
+        &["POST / HTTP/1.1\nContent-Length: 3\n\nx=1", "!NULL", "!T / HTT", "GET / HTTP/1.1"],
+    )]
+    fn strays_and_requests_without_body(#[case] input: &str, #[case] expected: &[&str]) {
         assert_eq!(texts(input), expected);
     }
 
