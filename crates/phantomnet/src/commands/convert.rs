@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::bar::reading;
 use crate::cli::ConvertArgs;
 use crate::failure::{Failure, visible};
-use crate::pipeline::data::{read_options, source_failure};
+use crate::pipeline::data::{header_looks_like_data, read_options, source_failure};
 use crate::pipeline::rejected_jsonl;
 use crate::temporary::PartialFile;
 use crate::terminal;
@@ -37,7 +37,8 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
             SourceError::Write { source, .. } => SourceError::Write { path: out.clone(), source },
             other => other,
         });
-    let converted = converted.map_err(source_failure)?;
+    let mut converted = converted.map_err(source_failure)?;
+    converted.warnings.extend(header_looks_like_data(&converted.schema));
     file.finish()?;
     let rejected = out.with_extension("rejected.jsonl");
     if converted.rejected.n > 0 {

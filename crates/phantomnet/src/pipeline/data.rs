@@ -176,7 +176,8 @@ pub(super) fn paths(config: &Config) -> Vec<String> {
     config.data.paths.iter().map(|path| config.as_given(path)).collect()
 }
 
-pub(super) fn header_looks_like_data(schema: &EventSchema) -> Option<String> {
+/// A warning where half of the columns' names cannot be some: a file without header has lost its first event to them.
+pub(crate) fn header_looks_like_data(schema: &EventSchema) -> Option<String> {
     let n_others = schema.names().filter(|name| !is_column_name(name)).count();
     (2 * n_others >= schema.columns().len()).then(|| {
         "the header looks like an event, which is lost: name the columns in `data.columns` if there is none".into()

@@ -479,6 +479,17 @@ fn the_row_number_of_converted_events_is_no_default_feature() {
     assert!(pipeline.contains("data_length") && !pipeline.contains("row_id"), "{pipeline}");
 }
 
+#[test]
+fn a_header_that_looks_like_an_event_is_told() {
+    let w = Workplace::new();
+    w.write("headerless.csv", "1.2.3.4,22,tcp\n1.2.3.5,23,udp\n1.2.3.6,24,tcp\n");
+    for args in [&["convert", "headerless.csv", "out.parquet", "--json"][..], &["inspect", "headerless.csv", "--json"]]
+    {
+        let warnings = w.json(args)["warnings"].to_string();
+        assert!(warnings.contains("the header looks like an event, which is lost"), "{args:?} {warnings}");
+    }
+}
+
 /// A sensor writes a field when it has something to say in it.
 #[test]
 fn events_are_judged_that_lack_one_of_the_labels_fields() {
