@@ -62,6 +62,7 @@ pub(crate) fn ends_amid_text(line: &[u8], delimiter: u8) -> bool {
 /// The names of a header, to know it by when it comes again: files that were put together have it in between.
 #[derive(Debug)]
 pub(crate) struct Header {
+    /// In small letters, as are those that are known.
     names: Vec<String>,
     // Looked up, never iterated.
     known: HashSet<Vec<u8>>,
@@ -75,37 +76,44 @@ impl Header {
         // What was not UTF-8 is not known again. A first record that was taken for a header has values which others have, too.
         let is_whole = !names.iter().any(|name| name.contains(char::REPLACEMENT_CHARACTER));
         let is_told = is_whole && 2 * names.iter().filter(|name| is_column_name(name)).count() > names.len();
-        let known = names.iter().filter(|_| is_told).map(|name| name.trim().as_bytes().to_vec()).collect();
-        let mut header = Self { names: names.to_vec(), known, first_bytes: [false; 256], lengths: 0 };
-        for name in names.iter().map(|name| name.trim().as_bytes()) {
-            header.first_bytes[usize::from(name.first().copied().unwrap_or_default())] = true;
-            header.lengths |= length_bit(name);
+        let small: Vec<String> = names.iter().map(|name| name.trim().to_lowercase()).collect();
+        let known = small.iter().filter(|_| is_told).map(|name| name.as_bytes().to_vec()).collect();
+        let (mut first_bytes, mut lengths) = ([false; 256], 0);
+        for name in names.iter().map(|name| name.trim()).chain(small.iter().map(String::as_str)) {
+            let first = name.bytes().next().unwrap_or_default();
+            first_bytes[usize::from(first)] = true;
+            first_bytes[usize::from(first.to_ascii_uppercase())] = true;
+            lengths |= length_bit(name.as_bytes());
         }
-        header
+        Self { names: small, known, first_bytes, lengths }
     }
 
-    /// Whether a record of as many fields is a header of these names, and if so, whether they are in the same order. One field alone
-    /// may be a value.
+    /// Whether a record of as many fields is a header like this, whatever the case of its letters, and if so, whether its names are the same
+    /// in the same order. It is one of other names, such as another version of a program writes, if half of them are these, two at
+    /// least, and the others may be some: no value of a time or an address may. One field alone may be a value.
     pub(crate) fn is_again(&self, record: &[u8], delimiter: u8) -> Option<bool> {
         let record = without_mark(record);
         let first = &record[..memchr(delimiter, record)?];
         let first = first.strip_prefix(b"\"").and_then(|first| first.strip_suffix(b"\"")).unwrap_or(first).trim_ascii();
         if !self.first_bytes[usize::from(*first.first()?)]
             || self.lengths & length_bit(first) == 0
-            || !self.known.contains(first)
+            || !self.known.contains(String::from_utf8_lossy(first).to_lowercase().as_bytes())
         {
             return None;
         }
-        let fields = fields_of(record, delimiter);
-        let mut named = fields.iter().map(|field| field.trim()).filter(|field| !field.is_empty());
-        if !named.all(|field| self.known.contains(field.as_bytes())) {
-            return None;
+        let fields: Vec<String> =
+            fields_of(record, delimiter).iter().map(|field| field.trim().to_lowercase()).collect();
+        let named: Vec<&String> = fields.iter().filter(|field| !field.is_empty()).collect();
+        let n_known = named.iter().filter(|field| self.known.contains(field.as_bytes())).count();
+        if n_known < named.len() {
+            let may_be = n_known >= 2 && 2 * n_known >= named.len() && named.iter().all(|field| is_column_name(field));
+            return may_be.then_some(false);
         }
         // A name that came twice in the header had a number added, and one that was empty was made up.
-        let is_same = |(field, name): (&str, &str)| {
+        let is_same = |(field, name): (&String, &String)| {
             field.is_empty() || name == field || name.strip_prefix(field).is_some_and(|rest| rest.starts_with('_'))
         };
-        Some(fields.iter().map(|field| field.trim()).zip(self.names.iter().map(|name| name.trim())).all(is_same))
+        Some(fields.iter().zip(&self.names).all(is_same))
     }
 }
 
@@ -325,6 +333,23 @@ mod tests {
         let n_fields = split(record.as_bytes(), 0, record.len(), b',', &columns, &mut row);
         assert_eq!(n_fields, Ok(row.cells.len()));
         row.cells.iter().map(|cell| String::from_utf8_lossy(row.bytes(cell, record.as_bytes())).into_owned()).collect()
+    }
+
+    #[rstest]
+    #[case("time,src,user,pass", Some(true))]
+    #[case("Time,SRC,User,\"Pass\"", Some(true))]
+    #[case("time, src ,,pass", Some(true))]
+    #[case("time,user,src,pass", Some(false))]
+    #[case("time,src_ip,user,password", Some(false))]
+    #[case("time,src,1.2.3.4,root", None)]
+    #[case("time,root,admin,guest", None)]
+    #[case("root,src,user,pass", None)]
+    #[case("time", None)]
+    fn headers_that_come_again(#[case] record: &str, #[case] expected: Option<bool>) {
+        let header = Header::new(&["time", "src", "user", "pass"].map(str::to_owned));
+        assert_eq!(header.is_again(record.as_bytes(), b','), expected);
+        let capitals = Header::new(&["Time", "Src ", "USER", "pass"].map(str::to_owned));
+        assert_eq!(capitals.is_again(record.as_bytes(), b','), expected);
     }
 
     #[rstest]

@@ -947,6 +947,7 @@ fn streams_are_decompressed_and_decoded() {
 /// What `cat` makes of several files.
 #[rstest]
 #[case::same("a,b\n1,2\na,b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
+#[case::in_capitals("a,b\n1,2\nA,\"B\"\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
 #[case::quoted("a,b\n1,2\n\"a\", b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
 #[case::behind_a_byte_order_mark("a,b\n1,2\n\u{feff}a,b\n3,4\n", &[(1, 2), (3, 4)], &[(3, "it is the header again")])]
 #[case::values_like_names("a,b\n1,2\na,3\nb,a1\n", &[], &[])]
