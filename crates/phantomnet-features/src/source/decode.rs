@@ -166,6 +166,14 @@ impl Decoder {
         self.searched = 0..0;
     }
 
+    /// Of records that are shown one at a time.
+    pub(crate) fn alone(mut self) -> Self {
+        if let Fields::Http { framer, .. } = &mut self.fields {
+            *framer = Framer::alone(self.max_record_bytes);
+        }
+        self
+    }
+
     /// Bytes after the longest record, at most, that decide whether it ends there.
     pub(crate) fn look_ahead(&self) -> usize {
         match self.fields {

@@ -43,7 +43,7 @@ impl LineDecoder {
     /// A decoder of records of a file whose lines end with `terminator`.
     pub(crate) fn of_records(schema: &EventSchema, layout: &Layout, terminator: u8) -> Self {
         let names = Names::new(schema.names().map(str::to_owned).collect(), false);
-        let decoder = Decoder::new(layout, terminator, usize::MAX, names, &[]);
+        let decoder = Decoder::new(layout, terminator, usize::MAX, names, &[]).alone();
         let types: Vec<ColumnType> = schema.columns().iter().map(|column| column.1).collect();
         let cells = vec![None; types.len()];
         let line_end: &[u8] = match terminator {

@@ -710,6 +710,18 @@ fn a_log_of_requests_whose_beginning_is_cut() {
     }
 }
 
+/// What is no UTF-8 is longer when it is read again as U+FFFD, and a length may lead to a blank line by that.
+#[test]
+fn a_request_read_again_has_its_whole_body() {
+    let content = b"POST / HTTP/1.1\nContent-Length: 30\n\nG\rET /\n\xb3\xb3\xb3\xb3\xb3\xb3\xb3\n\n\n\n[\n";
+    let files = Files::new(&[("a.log", content)]);
+    let events = files.read(&["a.log"], &ReadOptions { max_rejected: 0.9, ..ReadOptions::default() }).unwrap();
+    assert_eq!((events.origin.files[0].format, events.batch.num_rows()), (Format::Http, 1));
+    let raw = raw_lines(&events.origin, &[0]).unwrap();
+    let mut decoder = LineDecoder::new(&events.origin.schema, &events.origin.files[0].layout);
+    assert_eq!(decoder.decode(raw[0].as_bytes()).unwrap(), events.batch);
+}
+
 /// Fields of another order are as many, and would be read into the wrong columns.
 #[test]
 fn a_zeek_log_goes_on_with_other_fields() {

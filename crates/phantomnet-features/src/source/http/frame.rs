@@ -58,6 +58,8 @@ pub(crate) enum Framed {
 #[derive(Debug)]
 pub(crate) struct Framer {
     max_bytes: usize,
+    /// All that is shown is one request: nothing behind a body can be something else.
+    is_alone: bool,
     phase: Phase,
     // Positions count from the start of the request.
     /// Start of the line at hand.
@@ -88,7 +90,12 @@ enum Phase {
 impl Framer {
     /// No request is longer than `max_bytes`.
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, phase: Phase::RequestLine, line: 0, looked: 0, text_end: 0 }
+        Self { max_bytes, is_alone: false, phase: Phase::RequestLine, line: 0, looked: 0, text_end: 0 }
+    }
+
+    /// Of requests that are shown one at a time.
+    pub(crate) fn alone(max_bytes: usize) -> Self {
+        Self { is_alone: true, ..Self::new(max_bytes) }
     }
 
     /// What begins at `input[at]`, which is no line end (see [`skip_blank`]); `ended`: nothing comes after the input.
@@ -96,7 +103,7 @@ impl Framer {
         let rest = input.get(at..).unwrap_or_default();
         let framed = if rest.is_empty() { None } else { self.advance(rest, ended) };
         if framed.is_some() {
-            *self = Self::new(self.max_bytes);
+            *self = Self { is_alone: self.is_alone, ..Self::new(self.max_bytes) };
         }
         match framed {
             None => Framed::Pending,
@@ -153,7 +160,7 @@ impl Framer {
                 }
             }
             Phase::Body { declared } => {
-                let body = Body { rest, start: self.line, ended, max_bytes: self.max_bytes };
+                let body = Body { rest, start: self.line, ended, max_bytes: self.max_bytes, is_alone: self.is_alone };
                 if let Some(end) = body.declared_end(declared)? {
                     let next = after_blank(rest, end);
                     let end = if end == self.line { self.text_end } else { end };
@@ -293,6 +300,7 @@ struct Body<'a> {
     start: usize,
     ended: bool,
     max_bytes: usize,
+    is_alone: bool,
 }
 
 impl Body<'_> {
@@ -324,7 +332,7 @@ impl Body<'_> {
                 }
             }
         }
-        if longest.is_none() {
+        if longest.is_none() && !self.is_alone {
             longest = declared.lengths.iter().map(|&length| self.start.saturating_add(length)).find(|&end| {
                 let blank = self.rest.get(end..after_blank(self.rest, end)).unwrap_or_default();
                 (self.start + 1..=self.max_bytes).contains(&end)
