@@ -69,20 +69,15 @@ impl Decoder {
         }
         if self.before.is_after_list && first == b'{' {
             let head = &text[..text.len().min(start + ENOUGH_JSON)];
-            match events_in(head, start) {
-                Some(events) => {
-                    self.before.is_after_list = false;
-                    lists_before(text, start, events).for_each(|name| self.tally.add_list(name));
-                    self.line += n_terminators(&text[start..events], self.terminator);
-                    return Step::Nothing(events);
-                }
-                None if head.len() == text.len()
-                    && !ended
-                    && json::skip(text, start, 1) == Err(JsonError::Incomplete) =>
-                {
-                    return Step::Pending(start);
-                }
-                None => {}
+            // What it is may depend on what has not arrived yet.
+            if head.len() == text.len() && !ended && json::skip(text, start, 1) == Err(JsonError::Incomplete) {
+                return Step::Pending(start);
+            }
+            if let Some(events) = events_in(head, start) {
+                self.before.is_after_list = false;
+                lists_before(text, start, events).for_each(|name| self.tally.add_list(name));
+                self.line += n_terminators(&text[start..events], self.terminator);
+                return Step::Nothing(events);
             }
         }
         let limit = limit_from(start);
