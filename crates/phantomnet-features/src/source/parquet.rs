@@ -5,12 +5,13 @@ mod footer;
 mod header;
 mod pages;
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::iter;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, StringArray};
@@ -145,12 +146,34 @@ fn open(mut file: File) -> Result<(File, ArrowReaderMetadata), ParquetError> {
     Ok((file, metadata))
 }
 
+thread_local! {
+    /// Whether a panic of this thread is caught, and told as an error.
+    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has nothing printed of panics that are caught; of others what was printed before.
+fn hush_guarded_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !IS_GUARDED.get() {
+                before(panic);
+            }
+        }));
+    });
+}
+
 /// Runs a step of the Parquet reader, which panics on some broken files; the reader is not used again after that.
 fn guarded<T, E>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Box<dyn std::error::Error + Send + Sync>>
 where
     E: std::error::Error,
 {
-    match catch_unwind(AssertUnwindSafe(step)) {
+    hush_guarded_panics();
+    IS_GUARDED.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(step));
+    IS_GUARDED.set(false);
+    match outcome {
         Ok(result) => result.map_err(|error| {
             // Errors of the libraries name themselves, one within the other.
             let text = error.to_string();
