@@ -89,31 +89,43 @@ impl Header {
     }
 
     /// Whether a record of as many fields is a header like this, whatever the case of its letters, and if so, whether its names are the same
-    /// in the same order. It is one of other names, such as another version of a program writes, if half of them are these, two at
-    /// least, and the others may be some: no value of a time or an address may. One field alone may be a value.
+    /// in the same order. It is one of other names, such as another version of a program writes, if more than half of them are these,
+    /// three at least, and the others may be some: no value of a time or an address may. No name comes twice in a header, as attackers'
+    /// values do. One field alone may be a value.
     pub(crate) fn is_again(&self, record: &[u8], delimiter: u8) -> Option<bool> {
         let record = without_mark(record);
-        let first = &record[..memchr(delimiter, record)?];
-        let first = first.strip_prefix(b"\"").and_then(|first| first.strip_suffix(b"\"")).unwrap_or(first).trim_ascii();
-        if !self.first_bytes[usize::from(*first.first()?)]
-            || self.lengths & length_bit(first) == 0
-            || !self.known.contains(String::from_utf8_lossy(first).to_lowercase().as_bytes())
-        {
+        let end = memchr(delimiter, record)?;
+        let second = &record[end + 1..];
+        let second = &second[..memchr(delimiter, second).unwrap_or(second.len())];
+        if !self.may_be_name(&record[..end]) && !self.may_be_name(second) {
             return None;
         }
         let fields: Vec<String> =
             fields_of(record, delimiter).iter().map(|field| field.trim().to_lowercase()).collect();
-        let named: Vec<&String> = fields.iter().filter(|field| !field.is_empty()).collect();
-        let n_known = named.iter().filter(|field| self.known.contains(field.as_bytes())).count();
-        if n_known < named.len() {
-            let may_be = n_known >= 2 && 2 * n_known >= named.len() && named.iter().all(|field| is_column_name(field));
-            return may_be.then_some(false);
-        }
         // A name that came twice in the header had a number added, and one that was empty was made up.
         let is_same = |(field, name): (&String, &String)| {
             field.is_empty() || name == field || name.strip_prefix(field).is_some_and(|rest| rest.starts_with('_'))
         };
-        Some(fields.iter().zip(&self.names).all(is_same))
+        let named: HashSet<&String> = fields.iter().filter(|field| !field.is_empty()).collect();
+        let n_named = fields.iter().filter(|field| !field.is_empty()).count();
+        let n_known = named.iter().filter(|field| self.known.contains(field.as_bytes())).count();
+        if n_known > 0 && n_known == named.len() && fields.iter().zip(&self.names).all(is_same) {
+            return Some(true);
+        }
+        let is_other = n_known == n_named
+            || named.len() == n_named
+                && n_known >= 3
+                && 2 * n_known > n_named
+                && named.iter().all(|field| is_column_name(field));
+        (is_other && n_known > 0).then_some(false)
+    }
+
+    /// Whether a field may be a name of the header.
+    fn may_be_name(&self, field: &[u8]) -> bool {
+        let field = field.strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\"")).unwrap_or(field).trim_ascii();
+        field.first().is_some_and(|&first| self.first_bytes[usize::from(first)])
+            && self.lengths & length_bit(field) != 0
+            && self.known.contains(String::from_utf8_lossy(field).to_lowercase().as_bytes())
     }
 }
 
@@ -340,14 +352,18 @@ mod tests {
     #[case("Time,SRC,User,\"Pass\"", Some(true))]
     #[case("time, src ,,pass", Some(true))]
     #[case("time,user,src,pass", Some(false))]
-    #[case("time,src_ip,user,password", Some(false))]
+    #[case("time,src_ip,user,pass", Some(false))]
+    #[case("time,src_ip,user,password", None)]
     #[case("time,src,1.2.3.4,root", None)]
     #[case("time,root,admin,guest", None)]
-    #[case("root,src,user,pass", None)]
+    #[case("ts,src,user,pass", Some(false))]
+    #[case("ts,src_ip,user,pass", None)]
+    #[case("time,src,user,user", None)]
     #[case("time", None)]
     fn headers_that_come_again(#[case] record: &str, #[case] expected: Option<bool>) {
         let header = Header::new(&["time", "src", "user", "pass"].map(str::to_owned));
         assert_eq!(header.is_again(record.as_bytes(), b','), expected);
+        assert_eq!(Header::new(&["user", "pass"].map(str::to_owned)).is_again(b"user,user", b','), None);
         let capitals = Header::new(&["Time", "Src ", "USER", "pass"].map(str::to_owned));
         assert_eq!(capitals.is_again(record.as_bytes(), b','), expected);
     }
