@@ -64,12 +64,6 @@ impl Declared {
     }
 }
 
-/// Other lines before a header: what is left of a log that was cut, remarks of a program that followed it.
-const MAX_LINES_BEFORE: usize = 8;
-
-/// Lines of a header.
-const MAX_HEADER_LINES: usize = 20;
-
 /// Bytes within which a header begins that other lines are before.
 const MAX_BYTES_BEFORE: usize = 64 * 1024;
 
@@ -78,17 +72,23 @@ pub(crate) fn is_zeek(head: &[u8]) -> bool {
     head.starts_with(b"#separator")
 }
 
-/// Whether a text is a Zeek log whose beginning may be cut or have other lines before it: the first lines with `#` name fields or types.
+/// Whether a text is a Zeek log whose beginning may be cut or have other lines before it, of a log before it for one: it names fields and
+/// as many types on the next line, or begins amid that.
 pub(crate) fn has_zeek(head: &[u8]) -> bool {
     if is_zeek(head) {
         return true;
     }
-    let is_mark = |line: &&[u8]| line.starts_with(b"#");
-    let lines = head.split(|&b| matches!(b, b'\n' | b'\r')).filter(|line| !line.trim_ascii().is_empty());
-    let lines: Vec<&[u8]> = lines.take(MAX_LINES_BEFORE + MAX_HEADER_LINES).collect();
-    let begin = lines.iter().take(MAX_LINES_BEFORE).position(is_mark).unwrap_or(lines.len());
-    let header = lines[begin..].iter().take_while(|line| is_mark(line));
-    header.into_iter().any(|line| line.starts_with(b"#fields\t") || line.starts_with(b"#types\t"))
+    let mut lines = head.split(|&b| matches!(b, b'\n' | b'\r')).filter(|line| !line.is_empty()).peekable();
+    let n_fields = |line: &[u8], name: &[u8]| line.starts_with(name).then(|| memchr::memchr_iter(b'\t', line).count());
+    let mut is_first = true;
+    while let Some(line) = lines.next() {
+        let n_types = lines.peek().and_then(|next| n_fields(next, b"#types\t"));
+        if n_types.is_some() && (is_first || n_fields(line, b"#fields\t") == n_types) {
+            return true;
+        }
+        is_first = false;
+    }
+    false
 }
 
 /// Reads the header at the beginning of a text; also gives the place after it, or that of the first of the lines before it that are not the
@@ -369,14 +369,15 @@ mod tests {
 
     #[rstest]
     #[case("#separator \\x09\n", true)]
-    #[case("\n# a note\r\n#separator \\x09\r\n#fields\ta\r\n", true)]
+    #[case("\n# a note\r\n#separator \\x09\r\n#fields\ta\r\n#types\tcount\r\n", true)]
     #[case("tail: conn.log: file truncated\n#fields\ta\n#types\tcount\n1\n", true)]
-    #[case("rator \\x09\n#path\tconn\n#fields\ta\n", true)]
+    #[case("rator \\x09\n#path\tconn\n#fields\ta\n#types\tcount\n", true)]
     #[case("ds\ta\tb\n#types\tcount\tcount\n1\t2\n", true)]
     #[case("#fields a\n#types b\n", false)]
-    #[case("# a\nb\n#fields\ta\n", false)]
-    #[case("1\n2\n3\n4\n5\n6\n7\n#fields\ta\n", true)]
-    #[case("1\n2\n3\n4\n5\n6\n7\n8\n#fields\ta\n", false)]
+    #[case("1\n2\n3\n4\n5\n6\n7\n8\n9\n#fields\ta\n#types\tcount\n", true)]
+    #[case("1\n#fields\ta\n2\n", false)]
+    #[case("1\n#fields\ta\tb\n#types\tcount\n", false)]
+    #[case("1\n2\n#types\tcount\n", false)]
     fn logs_of_zeek_by_their_beginnings(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(has_zeek(text.as_bytes()), expected);
     }

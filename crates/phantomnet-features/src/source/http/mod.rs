@@ -56,10 +56,13 @@ pub(crate) fn is_http(head: &[u8]) -> bool {
     // A line that only looks like a request has other text after it. What is cut short may be anything.
     let Some((_, second)) = first_line(head) else { return true };
     let Some((line, _)) = first_line(second) else { return true };
-    is_blank(line) || is_field(line) || begins_request(second, 0, true, Sureness::Plain) == Some(true)
+    let (n_fields, n_others) = headers(second);
+    is_blank(line)
+        || is_field(line) && n_fields >= n_others
+        || begins_request(second, 0, true, Sureness::Plain) == Some(true)
 }
 
-/// Whether a text that does not begin as a log of requests has a request of a known method with a header below its first lines.
+/// Whether a text that does not begin as a log of requests has a request of a known method with nothing but headers below its first lines.
 pub(crate) fn has_requests(head: &[u8]) -> bool {
     let mut rest = head;
     for _ in 0..MAX_LINES_BEFORE {
@@ -67,13 +70,27 @@ pub(crate) fn has_requests(head: &[u8]) -> bool {
         rest = next;
         if begins_request(rest, 0, true, Sureness::Known) == Some(true)
             && let Some((_, second)) = first_line(rest)
-            && let Some((line, _)) = first_line(second)
-            && is_field(line)
+            && let (1.., 0) = headers(second)
         {
             return true;
         }
     }
     false
+}
+
+/// How many lines before a blank one or another request are headers, or go on with one, and how many are not; one that is cut off does not
+/// count.
+fn headers(text: &[u8]) -> (usize, usize) {
+    let (mut n_fields, mut n_others, mut rest) = (0, 0, text);
+    while let Some((line, next)) = first_line(rest) {
+        if is_blank(line) || begins_request(rest, 0, true, Sureness::Plain) == Some(true) {
+            break;
+        }
+        let is_header = is_field(line) || n_fields > 0 && line.starts_with(b" ") || line.starts_with(b"\t");
+        *(if is_header { &mut n_fields } else { &mut n_others }) += 1;
+        rest = next;
+    }
+    (n_fields, n_others)
 }
 
 /// The first line of a text, if it ends, and what is behind it.
