@@ -80,6 +80,16 @@ pub(crate) struct Begun {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Begun {
+    /// Whether the records are those of a list in a document, which has a place to end.
+    pub(crate) fn is_in_list(&self) -> bool {
+        self.layout == Layout::JsonDocument && self.start > 0
+    }
+}
+
+/// What is said of a list of events that does not end.
+pub(crate) const OPEN_LIST: &str = "its list of events does not end: it is cut off, or an event holds those behind it";
+
 /// Why a source has no layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NoLayout {

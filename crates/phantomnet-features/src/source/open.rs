@@ -42,6 +42,8 @@ pub(crate) struct Head {
     pub(crate) encoding: Option<Encoding>,
     /// How records are laid out; `None` for a file without content.
     layout: Option<Layout>,
+    /// Whether records are those of a list in a document.
+    pub(crate) is_in_list: bool,
     /// Bytes and lines before the first record.
     pub(crate) start: u64,
     pub(crate) start_line: u64,
@@ -101,6 +103,7 @@ impl Head {
             terminator,
             encoding,
             layout: None,
+            is_in_list: false,
             start: 0,
             start_line: 0,
             lines: Vec::new(),
@@ -118,6 +121,7 @@ impl Head {
         match read_layout(&text[mark..], has_ended, format, terminator, options, wanted) {
             Ok(begun) => {
                 head.start = (mark + begun.start) as u64;
+                head.is_in_list = begun.is_in_list();
                 if matches!(begun.layout, Layout::Lines { .. }) {
                     head.format = Format::Lines;
                 }
@@ -145,6 +149,7 @@ impl Head {
             terminator: b'\n',
             encoding: None,
             layout: None,
+            is_in_list: false,
             start: 0,
             start_line: 0,
             lines: Vec::new(),

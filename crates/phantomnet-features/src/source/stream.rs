@@ -12,7 +12,7 @@ use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::foreign::refuse_foreign;
 use crate::source::latin1::Encoding;
-use crate::source::layout::{Layout, NoLayout, Wanted, read_layout, terminator_of, without_mark};
+use crate::source::layout::{Layout, NoLayout, OPEN_LIST, Wanted, read_layout, terminator_of, without_mark};
 use crate::source::open::{Compression, Content, Head, is_undecided, utf16_mark};
 use crate::source::row::{Names, Source};
 use crate::source::sniff::sniff_wanted;
@@ -53,6 +53,8 @@ pub struct EventStream<R> {
     schema: EventSchema,
     warnings: Vec<String>,
     reject_misfits: bool,
+    /// Whether records are those of a list in a document.
+    is_in_list: bool,
 }
 
 impl EventStream<Box<dyn BufRead + Send>> {
@@ -75,7 +77,8 @@ impl EventStream<Box<dyn BufRead + Send>> {
         let decoder = Decoder::new(&layout, head.terminator, options.max_line_bytes, names, &columns);
         let decoder = decoder.after_lines(head.start_line);
         let (schema, warnings, reject_misfits) = (schema.clone(), head.warnings, options.reject_misfits);
-        Ok(Self { text, decoder, format: head.format, layout, schema, warnings, reject_misfits })
+        let (format, is_in_list) = (head.format, head.is_in_list);
+        Ok(Self { text, decoder, format, layout, schema, warnings, reject_misfits, is_in_list })
     }
 }
 
@@ -125,14 +128,16 @@ impl<R: BufRead> EventStream<R> {
             let layout = Layout::JsonLines;
             // Of a text that is damaged before its first byte, that is all there is to say.
             let decoder = Decoder::new(&layout, terminator, options.max_line_bytes, names, &columns);
-            return Ok(Self { text, decoder, format, layout, schema, warnings: Vec::new(), reject_misfits });
+            let (warnings, is_in_list) = (Vec::new(), false);
+            return Ok(Self { text, decoder, format, layout, schema, warnings, reject_misfits, is_in_list });
         };
         let lines = memchr::memchr_iter(terminator, &text.arrived()[..begun.start]).count() as u64;
         let decoder =
             Decoder::new(&begun.layout, terminator, options.max_line_bytes, names, &columns).after_lines(lines);
         text.consume(begun.start);
+        let is_in_list = begun.is_in_list();
         let (layout, warnings) = (begun.layout, begun.warnings);
-        Ok(Self { text, decoder, format, layout, schema, warnings, reject_misfits })
+        Ok(Self { text, decoder, format, layout, schema, warnings, reject_misfits, is_in_list })
     }
 
     /// How records are laid out; for delimited text with the names of its header.
@@ -147,7 +152,10 @@ impl<R: BufRead> EventStream<R> {
 
     /// What a person should know about the records so far.
     pub fn remarks(&self) -> Vec<String> {
-        self.decoder.tally.remarks(self.format)
+        let mut remarks = self.decoder.tally.remarks(self.format);
+        let is_open = self.is_in_list && self.text.ended() && !self.decoder.before.is_after_list;
+        remarks.extend(is_open.then(|| OPEN_LIST.to_owned()));
+        remarks
     }
 
     /// The next events, at most `max_rows` (at least 1); `None` at the end.

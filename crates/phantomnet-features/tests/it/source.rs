@@ -710,6 +710,25 @@ fn a_log_of_requests_whose_beginning_is_cut() {
     }
 }
 
+/// An event that lost its last brackets takes those of its list, and the events behind it.
+#[rstest]
+#[case("{\"events\":[\n{\"a\":1},\n{\"a\":2,\"l\":[1,\n{\"a\":3}\n]}\n", 2, true)]
+#[case("{\"events\":[\n{\"a\":1},\n{\"a\":2}", 2, true)]
+#[case("{\"events\":[\n{\"a\":1},\n{\"a\":2}\n]}\n", 2, false)]
+#[case("\u{feff}{\n\"a\": 1\n}\n{\n\"a\": 2\n}\n", 2, false)]
+#[case("[{\"a\":1},\n{\"a\":2}", 2, false)]
+fn a_list_of_events_that_does_not_end_is_told(#[case] content: &str, #[case] n: usize, #[case] is_told: bool) {
+    let said = "its list of events does not end";
+    let files = Files::new(&[("a.json", content.as_bytes())]);
+    let events = files.read(&["a.json"], &ReadOptions { max_rejected: 0.9, ..ReadOptions::default() }).unwrap();
+    assert_eq!(events.batch.num_rows(), n);
+    assert_eq!(events.origin.warnings.join(" ").contains(said), is_told, "{:?}", events.origin.warnings);
+    let model = schema(&[("a", ColumnType::Integer)]);
+    let mut stream = EventStream::new(content.as_bytes(), &ReadOptions::default(), &model).unwrap();
+    while stream.next_batch(10).unwrap().is_some() {}
+    assert_eq!(stream.remarks().join(" ").contains(said), is_told);
+}
+
 /// What is no UTF-8 is longer when it is read again as U+FFFD, and a length may lead to a blank line by that.
 #[test]
 fn a_request_read_again_has_its_whole_body() {

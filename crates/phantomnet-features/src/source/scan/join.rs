@@ -7,6 +7,7 @@ use crate::source::decode::Before;
 use crate::source::error::SourceError;
 use crate::source::excerpt::excerpt;
 use crate::source::http::frame::MAX_LOOK_AHEAD;
+use crate::source::layout::OPEN_LIST;
 use crate::source::open::Head;
 
 /// Joins the blocks of a file.
@@ -121,7 +122,10 @@ impl<'a, V: Visit> Join<'a, V> {
         Ok(())
     }
 
-    pub(super) fn end(self, end: FileEnd, gather: &mut dyn Gather<V::Out>) -> Result<(), SourceError> {
+    pub(super) fn end(self, mut end: FileEnd, gather: &mut dyn Gather<V::Out>) -> Result<(), SourceError> {
+        if self.head.is_in_list && !self.before.is_after_list && end.damage.is_none() {
+            end.warning = Some(OPEN_LIST.to_owned());
+        }
         gather.end(self.file, end)
     }
 }
