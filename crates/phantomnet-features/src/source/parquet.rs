@@ -21,6 +21,7 @@ use parquet::arrow::array_reader::RowGroups;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use crate::source::delimited::column_names;
 use crate::source::error::SourceError;
@@ -31,7 +32,12 @@ use crate::source::row_json::{in_utc, value_as_json};
 use header::Paged;
 use pages::{Checked, check_widths};
 
+/// Rows that are read at a time, at most.
 const BATCH_ROWS: usize = 8192;
+
+/// Bytes of rows that are read at a time, and rows, at least.
+const BATCH_BYTES: u64 = 64 << 20;
+const MIN_BATCH_ROWS: usize = 16;
 
 /// Structs nested deeper than this stay JSON text in one cell.
 const MAX_DEPTH: usize = 32;
@@ -102,19 +108,20 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
             leaves.retain(|(root, _)| roots.contains(root));
         }
         let mask = ProjectionMask::roots(metadata.parquet_schema(), leaves.iter().map(|(root, _)| *root));
+        let batch_rows = batch_rows(metadata.metadata(), &mask);
         let leaves: Vec<String> = leaves.into_iter().map(|(_, name)| name).collect();
         let levels = parquet_to_arrow_field_levels(metadata.parquet_schema(), mask, Some(schema.fields()))?;
         let groups = Checked { file: Arc::new(Paged::new(file)?), metadata: Arc::clone(metadata.metadata()) };
         let n = groups.num_rows();
         let selection = match which {
             Which::All => None,
-            Which::First => Some(RowSelection::from_consecutive_ranges(iter::once(0..n.min(BATCH_ROWS)), n)),
+            Which::First => Some(RowSelection::from_consecutive_ranges(iter::once(0..n.min(batch_rows)), n)),
             Which::Some(rows) => {
                 let ranges = rows.iter().filter(|&&row| row < n).map(|&row| row..row + 1);
                 Some(RowSelection::from_consecutive_ranges(ranges, n))
             }
         };
-        let batch_rows = BATCH_ROWS.min(n);
+        let batch_rows = batch_rows.min(n);
         let batches = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, batch_rows, selection)?;
         Ok::<_, ParquetError>((batches, leaves))
     };
@@ -136,6 +143,17 @@ fn read_some(path: &Path, names: &Names, which: &Which<'_>, take: &mut TakeBatch
         take(rows)?;
     }
     Ok(())
+}
+
+/// Rows of the columns of a mask that are read at a time: fewer where cells are large.
+fn batch_rows(metadata: &ParquetMetaData, mask: &ProjectionMask) -> usize {
+    let n_bytes = |group: &RowGroupMetaData| {
+        let read = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+        read.fold(0_u64, |sum, (_, chunk)| sum.saturating_add(chunk.uncompressed_size().max(0) as u64))
+    };
+    let row_bytes = metadata.row_groups().iter().map(|group| n_bytes(group) / group.num_rows().max(1) as u64).max();
+    let n_rows = BATCH_BYTES / row_bytes.unwrap_or(0).max(1);
+    usize::try_from(n_rows).unwrap_or(BATCH_ROWS).clamp(MIN_BATCH_ROWS, BATCH_ROWS)
 }
 
 /// What the footer of a file says.

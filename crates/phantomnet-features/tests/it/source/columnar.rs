@@ -179,6 +179,17 @@ fn lists_and_lengths_of_deltas() {
     }
 }
 
+/// Cells of 5 MB, which are read a few at a time.
+#[test]
+fn large_cells_are_read_in_their_order() {
+    let cells = (0..40).map(|row| format!("{row}{}", "x".repeat(5 << 20)));
+    let batch =
+        RecordBatch::try_from_iter([("a", Arc::new(StringArray::from_iter_values(cells)) as ArrayRef)]).unwrap();
+    let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
+    let read = read("a.parquet", write_as(&batch, Some(properties))).unwrap();
+    assert!(read.batch.column(0).as_ref() == batch.column(0).as_ref());
+}
+
 #[test]
 fn a_dictionary_that_says_it_has_more_is_refused() {
     let batch = RecordBatch::try_from_iter([("a", Arc::new(Int32Array::from_iter(0..1000)) as ArrayRef)]).unwrap();
