@@ -66,7 +66,7 @@ pub(crate) struct Header {
     names: Vec<String>,
     // Looked up, never iterated.
     known: HashSet<Vec<u8>>,
-    /// First bytes and lengths of names, by which nearly every record is told from a header.
+    /// First bytes of fields that are names, and lengths of names, by which nearly every record is told from a header.
     first_bytes: [bool; 256],
     lengths: u64,
 }
@@ -79,6 +79,10 @@ impl Header {
         let small: Vec<String> = names.iter().map(|name| name.trim().to_lowercase()).collect();
         let known = small.iter().filter(|_| is_told).map(|name| name.as_bytes().to_vec()).collect();
         let (mut first_bytes, mut lengths) = ([false; 256], 0);
+        // What may stand before a name.
+        for byte in [b'"', b' ', b'\t'] {
+            first_bytes[usize::from(byte)] = true;
+        }
         for name in names.iter().map(|name| name.trim()).chain(small.iter().map(String::as_str)) {
             let first = name.bytes().next().unwrap_or_default();
             first_bytes[usize::from(first)] = true;
@@ -94,10 +98,8 @@ impl Header {
     /// values do. One field alone may be a value.
     pub(crate) fn is_again(&self, record: &[u8], delimiter: u8) -> Option<bool> {
         let record = without_mark(record);
-        let end = memchr(delimiter, record)?;
-        let second = &record[end + 1..];
-        let second = &second[..memchr(delimiter, second).unwrap_or(second.len())];
-        if !self.may_be_name(&record[..end]) && !self.may_be_name(second) {
+        let second = &record[memchr(delimiter, record)? + 1..];
+        if !self.may_begin_with_name(record, delimiter) && !self.may_begin_with_name(second, delimiter) {
             return None;
         }
         let fields: Vec<String> =
@@ -120,11 +122,14 @@ impl Header {
         (is_other && n_known > 0).then_some(false)
     }
 
-    /// Whether a field may be a name of the header.
-    fn may_be_name(&self, field: &[u8]) -> bool {
+    /// Whether the first of some fields may be a name of the header. Most are told by their first byte.
+    fn may_begin_with_name(&self, fields: &[u8], delimiter: u8) -> bool {
+        if !fields.first().is_some_and(|&first| self.first_bytes[usize::from(first)]) {
+            return false;
+        }
+        let field = &fields[..memchr(delimiter, fields).unwrap_or(fields.len())];
         let field = field.strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\"")).unwrap_or(field).trim_ascii();
-        field.first().is_some_and(|&first| self.first_bytes[usize::from(first)])
-            && self.lengths & length_bit(field) != 0
+        self.lengths & length_bit(field) != 0
             && self.known.contains(String::from_utf8_lossy(field).to_lowercase().as_bytes())
     }
 }
