@@ -101,7 +101,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::source::gzip::tests::read_by;
+    use crate::source::gzip::tests::{damaged, log, read_by};
 
     fn bzip2(text: &[u8]) -> Vec<u8> {
         let mut encoder = BzEncoder::new(Vec::new(), Compression::fast());
@@ -111,10 +111,6 @@ mod tests {
 
     fn read(bytes: &[u8], capacity: usize, piece: usize) -> (Vec<u8>, Option<String>) {
         read_by(Bzip2::new(BufReader::with_capacity(capacity, bytes)), piece)
-    }
-
-    fn log(n: usize) -> Vec<u8> {
-        (0..n).flat_map(|i| format!("{i},{}\n", i.wrapping_mul(2_654_435_761) % 99_991).into_bytes()).collect()
     }
 
     #[test]
@@ -155,13 +151,8 @@ mod tests {
         ) {
             static WHOLE: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| (log(20_000), bzip2(&log(20_000))));
             let (text, whole) = &*WHOLE;
-            let mut bytes = whole.clone();
             let at = at.index(whole.len());
-            if is_cut {
-                bytes.truncate(at);
-            } else {
-                bytes[at] ^= byte;
-            }
+            let bytes = damaged(whole, at, byte, is_cut);
             let (given, error) = read(&bytes, capacity, piece);
             prop_assert!(error.is_some());
             prop_assert!(text.starts_with(&given));

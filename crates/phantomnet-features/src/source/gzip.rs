@@ -204,6 +204,17 @@ pub(crate) mod tests {
         read_by(Gzip::new(BufReader::with_capacity(capacity, bytes)), piece)
     }
 
+    /// What is left of some bytes that are cut off at a place, or in which bits of the one there have changed.
+    pub(crate) fn damaged(whole: &[u8], at: usize, byte: u8, is_cut: bool) -> Vec<u8> {
+        let mut bytes = whole.to_vec();
+        if is_cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= byte;
+        }
+        bytes
+    }
+
     pub(crate) fn log(n: usize) -> Vec<u8> {
         (0..n)
             .flat_map(|i| format!("{{\"a\":{i},\"b\":\"{}\"}}\n", i.wrapping_mul(2_654_435_761) % 9973).into_bytes())
@@ -259,13 +270,7 @@ pub(crate) mod tests {
             n in 1usize..3000, at in any::<prop::sample::Index>(), byte: u8, is_cut: bool, capacity in 1usize..5000, piece in 1usize..70_000,
         ) {
             let whole = gzip(&log(n));
-            let mut bytes = whole.clone();
-            let at = 10 + at.index(whole.len() - 18);
-            if is_cut {
-                bytes.truncate(at);
-            } else {
-                bytes[at] ^= byte;
-            }
+            let bytes = damaged(&whole, 10 + at.index(whole.len() - 18), byte, is_cut);
             let (text, _) = read(&bytes, capacity, piece);
             let expected = byte_by_byte(&bytes);
             // Output may lag behind the input within the twin's last step.

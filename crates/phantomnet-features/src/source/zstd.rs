@@ -68,7 +68,7 @@ mod tests {
     use zstd::stream::write::Encoder;
 
     use super::*;
-    use crate::source::gzip::tests::{log, read_by};
+    use crate::source::gzip::tests::{damaged, log, read_by};
 
     fn zstd(text: &[u8], has_checksum: bool) -> Vec<u8> {
         let mut encoder = Encoder::new(Vec::new(), 3).unwrap();
@@ -122,13 +122,7 @@ mod tests {
             capacity in 1usize..5000, piece in 1usize..70_000,
         ) {
             let whole = zstd(&log(n), has_checksum);
-            let mut bytes = whole.clone();
-            let at = at.index(whole.len());
-            if is_cut {
-                bytes.truncate(at);
-            } else {
-                bytes[at] ^= byte;
-            }
+            let bytes = damaged(&whole, at.index(whole.len()), byte, is_cut);
             let (text, error) = read(&bytes, capacity, piece);
             prop_assert_eq!(error.is_none(), (!is_cut && byte == 0) || (!has_checksum && error.is_none()));
             prop_assert!(!is_cut || log(n).starts_with(&text));
