@@ -108,18 +108,19 @@ impl Header {
         let is_same = |(field, name): (&String, &String)| {
             field.is_empty() || name == field || name.strip_prefix(field).is_some_and(|rest| rest.starts_with('_'))
         };
-        let named: HashSet<&String> = fields.iter().filter(|field| !field.is_empty()).collect();
-        let n_named = fields.iter().filter(|field| !field.is_empty()).count();
-        let n_known = named.iter().filter(|field| self.known.contains(field.as_bytes())).count();
-        if n_known > 0 && n_known == named.len() && fields.iter().zip(&self.names).all(is_same) {
+        let named: Vec<&String> = fields.iter().filter(|field| !field.is_empty()).collect();
+        let distinct: HashSet<&String> = named.iter().copied().collect();
+        let n_known = distinct.iter().filter(|field| self.known.contains(field.as_bytes())).count();
+        if n_known == 0 {
+            return None;
+        }
+        if n_known == distinct.len() && fields.iter().zip(&self.names).all(is_same) {
             return Some(true);
         }
-        let is_other = n_known == n_named
-            || named.len() == n_named
-                && n_known >= 3
-                && 2 * n_known > n_named
-                && named.iter().all(|field| is_column_name(field));
-        (is_other && n_known > 0).then_some(false)
+        let are_mostly_known =
+            n_known >= 3 && 2 * n_known > named.len() && named.iter().all(|field| is_column_name(field));
+        let is_other = distinct.len() == named.len() && (n_known == named.len() || are_mostly_known);
+        is_other.then_some(false)
     }
 
     /// Whether the first of some fields may be a name of the header. Most are told by their first byte.

@@ -4,7 +4,8 @@
 //! leads to where a request can end: to the end of the log, or to line ends and a request line. Of several that do (two
 //! lengths, or a length and chunks) the longest counts, so that a smuggled request stays in the body that carries it. A length is also
 //! right if it is so when line ends are counted as CR LF or as LF, or if it leads to a blank line, whatever is behind that. Where none
-//! fits, the body reaches up to the next blank line with a request line after it. A GET or HEAD that declares nothing has no body: what follows it and is no request is rejected.
+//! fits, the body reaches up to the next blank line with a request line after it. A GET or HEAD that declares nothing has no body: what
+//! follows it and is no request is rejected.
 //!
 //! Cost is linear in the log, however hostile: what is looked at ahead of a request is bounded, and what is searched for its end is
 //! not searched again.

@@ -56,10 +56,11 @@ pub(crate) fn is_http(head: &[u8]) -> bool {
     // A line that only looks like a request has other text after it. What is cut short may be anything.
     let Some((_, second)) = first_line(head) else { return true };
     let Some((line, _)) = first_line(second) else { return true };
-    let (n_fields, n_others) = headers(second);
-    is_blank(line)
-        || is_field(line) && n_fields >= n_others
-        || begins_request(second, 0, true, Sureness::Plain) == Some(true)
+    if is_field(line) {
+        let (n_fields, n_others) = headers(second);
+        return n_fields >= n_others;
+    }
+    is_blank(line) || begins_request(second, 0, true, Sureness::Plain) == Some(true)
 }
 
 /// Whether a text that does not begin as a log of requests has a request of a known method with nothing but headers below its first lines.
@@ -86,7 +87,8 @@ fn headers(text: &[u8]) -> (usize, usize) {
         if is_blank(line) || begins_request(rest, 0, true, Sureness::Plain) == Some(true) {
             break;
         }
-        let is_header = is_field(line) || n_fields > 0 && line.starts_with(b" ") || line.starts_with(b"\t");
+        let goes_on = n_fields > 0 && matches!(line.first(), Some(b' ' | b'\t'));
+        let is_header = goes_on || is_field(line);
         *(if is_header { &mut n_fields } else { &mut n_others }) += 1;
         rest = next;
     }
